@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from conformance.api import eventually
 from infra import aot_training
 from infra.aot_cache import cache_file, in_use
 from infra.aot_training import main, train, wanted
@@ -17,7 +18,7 @@ from infra.java import find_java
 from infra.jvm import FLAGS, Jvm
 from infra.kafka_jars import default_cache_dir, fetch_jars, release_dir
 from infra.process_table import descendants, is_running, working_in
-from tests.infra.programs import PROJECT, eventually
+from tests.infra.programs import PROJECT
 
 pytestmark = pytest.mark.timeout(400)
 
@@ -135,7 +136,8 @@ def test_broker_with_a_cache_that_others_can_write_starts_and_logs_one_line(
 def test_training_that_is_stopped_leaves_no_process_and_no_folder(cache_dir: Path) -> None:
     run = start_training(cache_dir)
     data = "training-*/kafka"
-    assert eventually(
+    eventually(
+        "the training's JVM runs",
         lambda: any(working_in(folder, "java") for folder in release_dir(cache_dir).glob(data)),
         timeout_s=100,
     )
@@ -145,7 +147,7 @@ def test_training_that_is_stopped_leaves_no_process_and_no_folder(cache_dir: Pat
     run.communicate(timeout=30)
 
     assert run.returncode == 1
-    assert eventually(lambda: not any(map(is_running, below)))
+    eventually("all its programs ended", lambda: not any(map(is_running, below)), 5)
     assert names_in(cache_dir) == ["libs", "training.lock"]
 
 

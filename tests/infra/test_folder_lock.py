@@ -5,10 +5,11 @@ from pathlib import Path
 
 import pytest
 
+from conformance.api import eventually
 from infra.errors import FolderBusyError
 from infra.folder_lock import FolderLock, wait_until_unused
 from infra.process import ChildProcess
-from tests.infra.programs import end, eventually, first_line, runs, start_python
+from tests.infra.programs import end, first_line, runs, start_python
 
 OWNER = """
 import sys, time
@@ -50,7 +51,7 @@ def test_lock_when_its_owner_was_killed_is_free(tmp_path: Path) -> None:
 def test_folder_when_a_server_works_there_is_refused_and_a_shell_is_not(tmp_path: Path) -> None:
     server = ChildProcess(["sleep", "600"], log_file=tmp_path / "log", cwd=tmp_path)
     server.start()
-    assert eventually(lambda: runs(server.pid, "sleep"))
+    eventually("the server runs", lambda: runs(server.pid, "sleep"), 5)
 
     wait_until_unused(tmp_path, "postgres", timeout_s=0.1)
     with pytest.raises(FolderBusyError, match=f"pid {server.pid}"):

@@ -8,11 +8,12 @@ from pathlib import Path
 
 import pytest
 
+from conformance.api import eventually
 from infra.errors import ServerFailedError
 from infra.process import LOG_BYTES_MAX, ChildProcess, run_tool
 from infra.process_table import descendants, is_running
 from infra.spawner import GUARD
-from tests.infra.programs import end, eventually, first_line, runs, start_python, state_of
+from tests.infra.programs import end, first_line, runs, start_python, state_of
 
 SUPERVISOR = """
 import sys, threading, time
@@ -34,11 +35,11 @@ def child_of(tmp_path: Path, *command: str) -> ChildProcess:
 def test_child_when_its_parent_is_killed_ends(tmp_path: Path) -> None:
     supervisor = start_python(SUPERVISOR, str(tmp_path / "log"))
     pid = int(first_line(supervisor))
-    assert eventually(lambda: runs(pid, "sleep"))
+    eventually("the child runs", lambda: runs(pid, "sleep"), 5)
 
     end(supervisor)
 
-    assert eventually(lambda: not is_running(pid))
+    eventually("the child ended", lambda: not is_running(pid), 5)
 
 
 def test_child_when_the_thread_that_started_it_ends_continues(tmp_path: Path) -> None:
@@ -51,7 +52,7 @@ def test_child_when_the_thread_that_started_it_ends_continues(tmp_path: Path) ->
 
     starter = threading.Thread(target=start_and_wait)
     starter.start()
-    assert eventually(lambda: child.alive and runs(child.pid, "sleep"))
+    eventually("the child runs", lambda: child.alive and runs(child.pid, "sleep"), 5)
     may_end.set()
     starter.join()
 
@@ -97,7 +98,7 @@ def test_stop_when_the_signal_is_handled_returns_the_exit_code(tmp_path: Path) -
         tmp_path, "sh", "-c", "trap 'exit 3' TERM; echo up; while :; do sleep 0.05; done"
     )
     child.start()
-    assert eventually(lambda: child.tail_of_log() == "up")
+    eventually("the child is up", lambda: child.tail_of_log() == "up", 5)
 
     assert child.stop() == 3
     assert not child.alive
@@ -106,7 +107,7 @@ def test_stop_when_the_signal_is_handled_returns_the_exit_code(tmp_path: Path) -
 def test_stop_when_the_signal_is_ignored_kills_after_the_grace(tmp_path: Path) -> None:
     child = child_of(tmp_path, "sh", "-c", "trap '' TERM; echo up; while :; do sleep 0.05; done")
     child.start()
-    assert eventually(lambda: child.tail_of_log() == "up")
+    eventually("the child is up", lambda: child.tail_of_log() == "up", 5)
 
     assert child.stop(grace_s=0.3) == -signal.SIGKILL
 
@@ -114,7 +115,7 @@ def test_stop_when_the_signal_is_ignored_kills_after_the_grace(tmp_path: Path) -
 def test_kill_reaches_descendants_in_other_sessions(tmp_path: Path) -> None:
     child = child_of(tmp_path, "sh", "-c", "setsid sleep 600 & setsid sleep 600 & wait")
     child.start()
-    assert eventually(lambda: len(descendants(child.pid)) == 2)
+    eventually("both descendants run", lambda: len(descendants(child.pid)) == 2, 5)
     below = descendants(child.pid)
 
     child.kill()
@@ -125,13 +126,13 @@ def test_kill_reaches_descendants_in_other_sessions(tmp_path: Path) -> None:
 def test_pause_freezes_the_tree_and_resume_thaws_it(tmp_path: Path) -> None:
     child = child_of(tmp_path, "sh", "-c", "setsid sleep 600 & wait")
     child.start()
-    assert eventually(lambda: len(descendants(child.pid)) == 1)
+    eventually("the descendant runs", lambda: len(descendants(child.pid)) == 1, 5)
     tree = [child.pid, *descendants(child.pid)]
 
     child.pause()
-    assert eventually(lambda: [state_of(pid) for pid in tree] == ["T", "T"])
+    eventually("both are stopped", lambda: [state_of(pid) for pid in tree] == ["T", "T"], 5)
     child.resume()
-    assert eventually(lambda: "T" not in [state_of(pid) for pid in tree])
+    eventually("both continue", lambda: "T" not in [state_of(pid) for pid in tree], 5)
 
     child.kill()
 
@@ -140,7 +141,7 @@ def test_stop_when_paused_still_ends_it_in_order(tmp_path: Path) -> None:
     script = "trap 'exit 3' TERM; echo up; while :; do sleep 0.05; done"
     child = child_of(tmp_path, "sh", "-c", script)
     child.start()
-    assert eventually(lambda: child.tail_of_log() == "up")
+    eventually("the child is up", lambda: child.tail_of_log() == "up", 5)
     child.pause()
 
     assert child.stop(grace_s=5) == 3

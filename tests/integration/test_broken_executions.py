@@ -17,13 +17,17 @@ import psycopg
 import pytest
 from confluent_kafka.admin import AdminClient
 
+from conformance.api import eventually
 from infra.ports import free_port
 from schemas.codec import encode
 from schemas.commands import Tick
 from schemas.topics import BOOK, COMMANDS, EXECUTIONS, Topic
 from services.runtime.kafka.topics import TopicsAdmin
 from services.sink.migrate import migrate
-from tests.integration.test_sink_loop import PARTITIONS, HandwrittenLog, eventually
+from tests.integration.test_sink_loop import (
+    PARTITIONS,
+    HandwrittenLog,
+)
 from tests.integration.test_sink_processes import finished, get
 from tests.support.reader_outcomes import ALICE, batch, cancelled, refused, sweep
 from tests.support.servers import DatabaseServer, KafkaServer
@@ -115,7 +119,7 @@ def test_process_whose_executions_get_a_gap_exits_with_6(
         command = [sys.executable, "-m", *READERS[name]]
         process = subprocess.Popen(command, env=environ, stdout=file, stderr=file)
     try:
-        eventually(lambda: get(port, "/readyz")[0] == 200, f"{name} is ready")
+        eventually(f"{name} is ready", lambda: get(port, "/readyz")[0] == 200)
         leave_a_gap(log)
         code = process.wait(ENDS_WITHIN_S)
     finally:
@@ -139,9 +143,9 @@ def test_process_skips_executions_that_cannot_be_decoded(
     log.write(b"{}")
     output = tmp_path / "output"
     with running(name, environ, output) as (_, port):
-        eventually(lambda: get(port, "/readyz")[0] == 200, f"{name} is ready")
+        eventually(f"{name} is ready", lambda: get(port, "/readyz")[0] == 200)
         said = "unreadable execution, passed over"
-        eventually(lambda: said in output.read_text(), f"{name} logs: {said}")
+        eventually(f"{name} logs: {said}", lambda: said in output.read_text())
 
 
 def store_position(environ: dict[str, str], next_command: int) -> None:
@@ -159,7 +163,7 @@ def test_sink_with_a_database_ahead_of_the_executions_stores_the_next_outcome(
 ) -> None:
     store_position(environ, 9)
     with running("sink", environ, tmp_path / "output") as (_, port):
-        eventually(lambda: get(port, "/readyz")[0] == 200, "sink is ready")
+        eventually("sink is ready", lambda: get(port, "/readyz")[0] == 200)
         # Those of command 8 come again, in one record with the next.
         log.write_outcomes(batch(cancelled(5, ALICE, 10, 8), refused(), first=8))
 
@@ -168,7 +172,7 @@ def test_sink_with_a_database_ahead_of_the_executions_stores_the_next_outcome(
                 rows = connection.execute("SELECT max(next_command) FROM log_positions")
                 return rows.fetchone() == (10,)
 
-        eventually(stored, "sink stores the outcome of command 9")
+        eventually("sink stores the outcome of command 9", stored)
 
 
 def test_sink_with_a_database_ahead_of_the_commands_exits_with_8(environ: dict[str, str]) -> None:
@@ -192,7 +196,7 @@ def test_service_whose_topic_is_deleted_exits_with_3(
 ) -> None:
     output = tmp_path / "output"
     with running(name, environ, output) as (process, port):
-        eventually(lambda: get(port, "/readyz")[0] == 200, f"{name} is ready")
+        eventually(f"{name} is ready", lambda: get(port, "/readyz")[0] == 200)
         delete(log, topic)
         if again:
             TopicsAdmin(log.kafka, log.prefix).apply(PARTITIONS, "process")
@@ -206,7 +210,7 @@ def delete(log: HandwrittenLog, topic: Topic) -> None:
     name = topic.full_name(log.prefix)
     admin = AdminClient({"bootstrap.servers": log.bootstrap})
     admin.delete_topics([name])[name].result()
-    eventually(lambda: name not in admin.list_topics(timeout=5).topics, f"{name} is deleted")
+    eventually(f"{name} is deleted", lambda: name not in admin.list_topics(timeout=5).topics)
 
 
 def test_matcher_whose_commands_are_fewer_than_their_outcomes_exits_with_6(

@@ -9,6 +9,7 @@ import psycopg
 import pytest
 from msgspec import Struct
 
+from conformance.api import eventually
 from schemas.executions import OrderAccepted, Outcome
 from schemas.orders import OrderRecord
 from schemas.tables import SCHEMA_VERSION
@@ -24,7 +25,10 @@ from services.reader.views import Views
 from services.runtime.kafka.consumer import Fetch, LogConsumer
 from services.runtime.kafka.dispatcher import TopicDispatcher
 from services.sink.migrate import migrate
-from tests.integration.test_sink_loop import HandwrittenLog, eventually, running_sink
+from tests.integration.test_sink_loop import (
+    HandwrittenLog,
+    running_sink,
+)
 from tests.support.market import batches, outcomes
 from tests.support.reader_flow import Flow
 from tests.support.servers import DatabaseServer, KafkaServer
@@ -134,7 +138,7 @@ def stop_between(log: HandwrittenLog, url: str, cuts: tuple[float, ...]) -> None
     for partition, end in enumerate(ends):
         append_market(log, partition, 0, end)
     with running_sink(log.source(), url):
-        eventually(lambda: log.stored_up_to(url), "the sink stores the first part")
+        eventually("the sink stores the first part", lambda: log.stored_up_to(url))
     for partition, end in enumerate(ends):
         append_market(log, partition, end, len(market(partition)))
 
@@ -222,7 +226,7 @@ def test_own_events_of_an_older_database_are_counted_from_the_log(
         connection.execute("UPDATE broker_events SET events = 7")
         connection.execute("UPDATE log_positions SET events_from = next_command")
     with running_sink(log.source(), url):
-        eventually(lambda: log.stored_up_to(url), "the sink stores the rest")
+        eventually("the sink stores the rest", lambda: log.stored_up_to(url))
     found = started(log, url)
     assert found.detail == "from PostgreSQL"
     assert state(found.views)["own_events"] == state(log.views)["own_events"]
@@ -265,7 +269,7 @@ def test_unusable_database_is_ignored_at_the_start(
     for partition in range(PARTITIONS):
         log.append(Flow(partition, partition).batch(100))
     with running_sink(log.source(), url):
-        eventually(lambda: log.stored_up_to(url), "the sink stores the flow")
+        eventually("the sink stores the flow", lambda: log.stored_up_to(url))
     assert started(log, url).detail == "from PostgreSQL"
     if statement.startswith("ALTER"):
         with psycopg.connect(url) as connection:

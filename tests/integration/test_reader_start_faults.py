@@ -12,11 +12,15 @@ import pytest
 from confluent_kafka import TopicPartition
 from confluent_kafka.admin import AdminClient
 
+from conformance.api import eventually
 from schemas.topics import EXECUTIONS
 from services.runtime.errors import BrokenLogError
 from services.sink.migrate import migrate
 from tests.integration.test_reader_start import started
-from tests.integration.test_sink_loop import HandwrittenLog, eventually, running_sink
+from tests.integration.test_sink_loop import (
+    HandwrittenLog,
+    running_sink,
+)
 from tests.support.fault_proxy import FaultProxy
 from tests.support.reader_flow import Flow
 from tests.support.servers import DatabaseServer, KafkaServer
@@ -46,7 +50,7 @@ def store_flow(log: HandwrittenLog, url: str) -> None:
     for partition in range(2):
         log.append(Flow(partition, partition).batch(1_000))
     with running_sink(log.source(), url):
-        eventually(lambda: log.stored_up_to(url), "the sink stores the flow")
+        eventually("the sink stores the flow", lambda: log.stored_up_to(url))
 
 
 FAULTS: dict[str, tuple[Callable[[FaultProxy], None], str]] = {
@@ -94,7 +98,7 @@ def test_views_loaded_while_the_sink_writes_are_consistent(log: HandwrittenLog, 
     for flow in flows:
         log.append(flow.batch(40))
     with running_sink(log.source(), url):
-        eventually(lambda: log.stored_up_to(url), "the sink has begun")
+        eventually("the sink has begun", lambda: log.stored_up_to(url))
         for _ in range(12):
             for _ in range(15):
                 for flow in flows:
@@ -123,7 +127,7 @@ def test_trimmed_log_suffices_if_postgres_has_the_missing_part(
     with FaultProxy(urlsplit(url).port or 0) as proxy:
 
         def heal_once_missed() -> None:
-            eventually(lambda: MISSED in caplog.text, "the reader misses PostgreSQL")
+            eventually("the reader misses PostgreSQL", lambda: MISSED in caplog.text)
             proxy.heal()
 
         proxy.cut()
@@ -178,7 +182,7 @@ def test_log_trimmed_beyond_the_database_is_refused(log: HandwrittenLog, url: st
     flow = Flow(0, 3)
     log.append(flow.batch(50))
     with running_sink(log.source(), url):
-        eventually(lambda: log.stored_up_to(url), "the sink stores the first record")
+        eventually("the sink stores the first record", lambda: log.stored_up_to(url))
     for _ in range(3):
         log.append(flow.batch(50))
     trim(log, 3)

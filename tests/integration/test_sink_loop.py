@@ -4,13 +4,14 @@ import asyncio
 import threading
 import time
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 
 import psycopg
 import pytest
 from confluent_kafka import Message, Producer
 
+from conformance.api import eventually
 from schemas.brokers import Broker
 from schemas.codec import encode
 from schemas.executions import Claim, Outcomes
@@ -164,13 +165,6 @@ def running_sink(
     assert sink.failure is None
 
 
-def eventually(condition: Callable[[], bool], what: str) -> None:
-    deadline = time.monotonic() + DEADLINE_S
-    while not condition():
-        assert time.monotonic() < deadline, what
-        time.sleep(0.05)
-
-
 def check_stored(log: HandwrittenLog, url: str, orders: int) -> None:
     """Compare every order's state with the views, and all fields and trades of a sample of orders.
 
@@ -217,7 +211,7 @@ def test_outcomes_written_by_hand_become_rows(log: HandwrittenLog, url: str) -> 
     log.append_broker(Broker(ALICE, "Alice \\ Co", "0" * 64, T0 + 7))
     with running_sink(log.source(), url):
         log.append(sweep())
-        eventually(lambda: log.stored_up_to(url), "the sink stores the sweep")
+        eventually("the sink stores the sweep", lambda: log.stored_up_to(url))
     check_stored(log, url, 6)
     with psycopg.connect(url) as connection:
         broker = connection.execute(
@@ -238,7 +232,7 @@ def test_restarted_sink_continues_at_its_position(log: HandwrittenLog, url: str)
             for flow in flows:
                 log.append(flow.batch(300))
                 log.claim(0)
-            eventually(lambda: log.stored_up_to(url), "the sink stores the run")
+            eventually("the sink stores the run", lambda: log.stored_up_to(url))
         orders = log.views.orders_in_memory()
     check_stored(log, url, orders)
 
@@ -249,7 +243,7 @@ def test_outcomes_of_a_superseded_matcher_are_not_stored(log: HandwrittenLog, ur
     log.append_stale(batch(cancelled(2, ALICE, 100, 9), first=8))
     with running_sink(log.source(), url):
         log.append(batch(cancelled(6, ALICE, 10, 9), first=8))
-        eventually(lambda: log.stored_up_to(url), "the sink stores what counts")
+        eventually("the sink stores what counts", lambda: log.stored_up_to(url))
     check_stored(log, url, 6)
 
 
@@ -259,7 +253,7 @@ def test_two_sinks_at_once_store_everything_once(log: HandwrittenLog, url: str) 
         for _ in range(40):
             for flow in flows:
                 log.append(flow.batch(50))
-        eventually(lambda: log.stored_up_to(url), "the two sinks store the run")
+        eventually("the two sinks store the run", lambda: log.stored_up_to(url))
     check_stored(log, url, log.views.orders_in_memory())
 
 
@@ -269,12 +263,12 @@ def test_sink_catches_up_after_a_kill_of_postgres(
     flow = Flow(0, 5)
     with running_sink(log.source(), url):
         log.append(flow.batch(500))
-        eventually(lambda: log.stored_up_to(url), "the sink stores the first run")
+        eventually("the sink stores the first run", lambda: log.stored_up_to(url))
         log.append(flow.batch(500))
         postgres.kill()
         log.append(flow.batch(500))
         postgres.start()
-        eventually(lambda: log.stored_up_to(url), "the sink catches up")
+        eventually("the sink catches up", lambda: log.stored_up_to(url))
     check_stored(log, url, log.views.orders_in_memory())
 
 
@@ -285,9 +279,9 @@ def test_connection_lost_with_a_backlog_loses_no_row(log: HandwrittenLog, url: s
     with psycopg.connect(url) as blocking:
         blocking.execute("LOCK TABLE orders IN ACCESS EXCLUSIVE MODE")
         with running_sink(log.source(), url):
-            eventually(lambda: terminated_waiting(url), "the sink waits for the lock")
+            eventually("the sink waits for the lock", lambda: terminated_waiting(url))
             blocking.rollback()
-            eventually(lambda: log.stored_up_to(url), "the sink stores everything")
+            eventually("the sink stores everything", lambda: log.stored_up_to(url))
     check_stored(log, url, log.views.orders_in_memory())
 
 
@@ -316,11 +310,11 @@ def test_stop_while_postgres_is_silent_takes_about_a_second(
 ) -> None:
     sink = RunningSink(log.source(), url)
     log.append(sweep())
-    eventually(lambda: log.stored_up_to(url), "the sink stores the sweep")
+    eventually("the sink stores the sweep", lambda: log.stored_up_to(url))
     with psycopg.connect(url) as blocking:
         blocking.execute("LOCK TABLE log_positions IN ACCESS EXCLUSIVE MODE")
         log.append(batch(cancelled(2, ALICE, 100, 9), first=8))
-        eventually(lambda: waits_for_a_lock(url), "the sink waits for the locked table")
+        eventually("the sink waits for the locked table", lambda: waits_for_a_lock(url))
         assert sink.stop() < 2.0
     assert sink.failure is None
     assert not log.stored_up_to(url)
@@ -331,7 +325,7 @@ def test_database_of_another_exchange_is_refused(
 ) -> None:
     log.append(sweep())
     with running_sink(log.source(), url):
-        eventually(lambda: log.stored_up_to(url), "the sink stores the sweep")
+        eventually("the sink stores the sweep", lambda: log.stored_up_to(url))
     other = HandwrittenLog(kafka.bootstrap_servers)
     failure = RunningSink(other.source(), url).ended()
     assert isinstance(failure, ForeignDatabaseError)
@@ -340,7 +334,7 @@ def test_database_of_another_exchange_is_refused(
 def test_database_ahead_of_the_log_is_refused(log: HandwrittenLog, url: str) -> None:
     log.append(sweep())
     with running_sink(log.source(), url):
-        eventually(lambda: log.stored_up_to(url), "the sink stores the sweep")
+        eventually("the sink stores the sweep", lambda: log.stored_up_to(url))
     with psycopg.connect(url) as connection:
         connection.execute("UPDATE log_positions SET next_record = 99 WHERE partition = 0")
     failure = RunningSink(log.source(), url).ended()
@@ -350,7 +344,7 @@ def test_database_ahead_of_the_log_is_refused(log: HandwrittenLog, url: str) -> 
 def test_missing_row_stops_the_sink_before_it_writes(log: HandwrittenLog, url: str) -> None:
     log.append(sweep())
     with running_sink(log.source(), url):
-        eventually(lambda: log.stored_up_to(url), "the sink stores the sweep")
+        eventually("the sink stores the sweep", lambda: log.stored_up_to(url))
     with psycopg.connect(url) as connection:
         connection.execute("DELETE FROM orders WHERE remaining_quantity = 100")
     log.append(batch(cancelled(2, ALICE, 100, 9), first=8))

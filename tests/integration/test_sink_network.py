@@ -8,11 +8,11 @@ from urllib.parse import urlsplit
 import psycopg
 import pytest
 
+from conformance.api import eventually
 from services.sink.migrate import migrate
 from tests.integration.test_sink_loop import (
     HandwrittenLog,
     check_stored,
-    eventually,
     running_sink,
 )
 from tests.support.fault_proxy import FaultProxy
@@ -66,7 +66,7 @@ def test_sink_behind_a_failing_network_stores_everything_once(
     flow = Flow(0, 11)
     with running_sink(log.source(), through(proxy, url)):
         log.append(flow.batch(300))
-        eventually(lambda: log.stored_up_to(url), "the sink stores the first run")
+        eventually("the sink stores the first run", lambda: log.stored_up_to(url))
         FAULTS[fault](proxy)
         until = time.monotonic() + FAULT_S
         while time.monotonic() < until:
@@ -76,7 +76,7 @@ def test_sink_behind_a_failing_network_stores_everything_once(
             assert not log.stored_up_to(url)
         proxy.heal()
         log.append(flow.batch(300))
-        eventually(lambda: log.stored_up_to(url), "the sink catches up")
+        eventually("the sink catches up", lambda: log.stored_up_to(url))
     check_stored(log, url, log.views.orders_in_memory())
 
 
@@ -86,18 +86,18 @@ def test_sink_with_a_silent_server_closes_the_connection(
     flow = Flow(0, 12)
     with running_sink(log.source(), through(proxy, url), SILENCE_S_MAX) as sink:
         log.append(flow.batch(300))
-        eventually(lambda: log.stored_up_to(url), "the sink stores the first run")
+        eventually("the sink stores the first run", lambda: log.stored_up_to(url))
         # A busy machine may have made the sink give up a connection before.
-        eventually(lambda: len(sessions(url)) == 1, "the sink has one session")
+        eventually("the sink has one session", lambda: len(sessions(url)) == 1)
         before = sessions(url)
         # An idle connection must not count as a silent one.
         time.sleep(2 * SILENCE_S_MAX)
         assert sessions(url) == before
         proxy.stall()
         log.append(flow.batch(300))
-        eventually(lambda: not sink.is_connected(), "the sink gives up")
+        eventually("the sink gives up", lambda: not sink.is_connected())
         proxy.heal()
-        eventually(lambda: log.stored_up_to(url), "the sink catches up")
+        eventually("the sink catches up", lambda: log.stored_up_to(url))
     check_stored(log, url, log.views.orders_in_memory())
 
 
@@ -108,7 +108,7 @@ def test_sink_on_a_half_open_connection_continues_with_another(
     with running_sink(log.source(), through(proxy, url), SILENCE_S_MAX):
         for _ in range(3):
             log.append(flow.batch(300))
-            eventually(lambda: log.stored_up_to(url), "the sink stores the run")
+            eventually("the sink stores the run", lambda: log.stored_up_to(url))
             proxy.strand()
     check_stored(log, url, log.views.orders_in_memory())
 
@@ -121,11 +121,11 @@ def test_transaction_abandoned_on_a_half_open_connection_blocks_for_a_bounded_ti
         blocking.execute("LOCK TABLE orders IN ACCESS EXCLUSIVE MODE")
         with running_sink(log.source(), through(proxy, url), SILENCE_S_MAX):
             log.append(flow.batch(300))
-            eventually(lambda: waiting(url) > 0, "the sink has moved the position, and waits")
+            eventually("the sink has moved the position, and waits", lambda: waiting(url) > 0)
             # The server will answer and then wait for a commit that never arrives.
             proxy.strand()
             blocking.rollback()
-            eventually(lambda: log.stored_up_to(url), "the sink stores the run")
+            eventually("the sink stores the run", lambda: log.stored_up_to(url))
     check_stored(log, url, log.views.orders_in_memory())
 
 

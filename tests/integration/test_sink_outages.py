@@ -7,6 +7,7 @@ from pathlib import Path
 import psycopg
 import pytest
 
+from conformance.api import eventually
 from infra.postgres import LocalPostgres
 from services.runtime.postgres.connection import CONNECT_TIMEOUT_S
 from services.sink.loop import RETRY_S
@@ -14,7 +15,6 @@ from services.sink.migrate import migrate
 from tests.integration.test_sink_loop import (
     HandwrittenLog,
     check_stored,
-    eventually,
     running_sink,
 )
 from tests.support.reader_outcomes import sweep
@@ -46,29 +46,29 @@ def test_sink_started_while_postgres_is_unreachable_or_silent_waits_for_it(
             time.sleep(3 * RETRY_S)
             assert sink.failure is None
             postgres.start()
-            eventually(lambda: log.stored_up_to(postgres.url), "the sink stores the sweep")
+            eventually("the sink stores the sweep", lambda: log.stored_up_to(postgres.url))
         postgres.pause()
         with running_sink(log.source(), postgres.url) as sink:
             # Longer than connecting may take.
             time.sleep(CONNECT_TIMEOUT_S + 3 * RETRY_S)
             assert sink.failure is None
             postgres.resume()
-            eventually(sink.is_connected, "the sink is connected")
+            eventually("the sink is connected", sink.is_connected)
     finally:
         postgres.kill()
 
 
 def test_sink_waits_while_the_database_is_read_only(log: HandwrittenLog, url: str) -> None:
     with running_sink(log.source(), url) as sink:
-        eventually(sink.is_connected, "the sink is connected")
+        eventually("the sink is connected", sink.is_connected)
         set_read_only(url, "on")
         log.append(sweep())
-        eventually(lambda: not sink.is_connected(), "the sink gives the connection up")
+        eventually("the sink gives the connection up", lambda: not sink.is_connected())
         time.sleep(3 * RETRY_S)
         assert sink.failure is None
         assert not log.stored_up_to(url)
         set_read_only(url, "off")
-        eventually(lambda: log.stored_up_to(url), "the sink stores the sweep")
+        eventually("the sink stores the sweep", lambda: log.stored_up_to(url))
     check_stored(log, url, 6)
 
 

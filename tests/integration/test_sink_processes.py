@@ -17,10 +17,14 @@ from typing import Any
 import psycopg
 import pytest
 
+from conformance.api import eventually
 from infra.ports import free_port
 from schemas.brokers import Broker, key_hash
 from services.runtime.readiness import DIRECT
-from tests.integration.test_sink_loop import HandwrittenLog, check_stored, eventually
+from tests.integration.test_sink_loop import (
+    HandwrittenLog,
+    check_stored,
+)
 from tests.support.reader_flow import Flow
 from tests.support.reader_outcomes import BOB, T0, oid, sweep
 from tests.support.servers import DatabaseServer, KafkaServer
@@ -97,10 +101,10 @@ def test_records_of_the_log_become_rows_and_api_answers(
     # Both run at once, and the reader would take the sink's port of metrics.
     reader = environ | {"EXCHANGE_METRICS_PORT": "0"}
     with service(environ, "services.sink"), service(reader, "services.reader"):
-        eventually(lambda: log.stored_up_to(url), "the sink stores the sweep")
-        eventually(lambda: get(port, "/readyz")[0] == 200, "the reader is ready")
+        eventually("the sink stores the sweep", lambda: log.stored_up_to(url))
+        eventually("the reader is ready", lambda: get(port, "/readyz")[0] == 200)
         metrics = environ["EXCHANGE_METRICS_PORT"]
-        eventually(lambda: get(metrics, "/readyz")[0] == 200, "the sink is ready")
+        eventually("the sink is ready", lambda: get(metrics, "/readyz")[0] == 200)
         status, order = get(port, f"/orders/{oid(2)}", KEY)
         assert (status, order["remaining_quantity"], len(order["trades"])) == (200, 100, 1)
         assert get(port, f"/orders/{oid(1)}", KEY)[0] == 404
@@ -119,9 +123,9 @@ def test_restarted_reader_begins_from_postgres(
     url, port = environ["EXCHANGE_DATABASE_URL"], environ["EXCHANGE_PORT"]
     assert finished(environ, "services.sink", "--migrate").returncode == 0
     with service(environ, "services.sink"):
-        eventually(lambda: log.stored_up_to(url), "the sink stores the sweep")
+        eventually("the sink stores the sweep", lambda: log.stored_up_to(url))
     with service(environ, "services.reader"):
-        eventually(lambda: get(port, "/readyz")[0] == 200, "the reader is ready")
+        eventually("the reader is ready", lambda: get(port, "/readyz")[0] == 200)
         views = get(port, "/readyz")[1]["checks"]["views"]
         assert views == {"ok": True, "detail": "from PostgreSQL"}
         status, order = get(port, f"/orders/{oid(2)}", KEY)
@@ -136,16 +140,16 @@ def test_reader_waiting_for_postgres_reports_it_and_stops_at_once(
     url, port = environ["EXCHANGE_DATABASE_URL"], environ["EXCHANGE_PORT"]
     assert finished(environ, "services.sink", "--migrate").returncode == 0
     with service(environ, "services.sink"):
-        eventually(lambda: log.stored_up_to(url), "the sink stores the sweep")
+        eventually("the sink stores the sweep", lambda: log.stored_up_to(url))
     with psycopg.connect(url) as locker:
         locker.execute("LOCK TABLE trades IN ACCESS EXCLUSIVE MODE")
         with service(environ, "services.reader"):
-            eventually(lambda: get(port, "/readyz")[0] == 503, "the reader answers")
+            eventually("the reader answers", lambda: get(port, "/readyz")[0] == 503)
             readiness = get(port, "/readyz")[1]
             assert readiness["checks"]["views"]["ok"] is False
             assert "loading from PostgreSQL" in readiness["checks"]["views"]["detail"]
             # Before that the reader may be asking Kafka, and would stop after Kafka's answer.
-            eventually(partial(waits_for_a_lock, url), "the reader waits for PostgreSQL")
+            eventually("the reader waits for PostgreSQL", partial(waits_for_a_lock, url))
             status, problem = get(port, "/balance", KEY)
             assert (status, problem["code"]) == (503, "not_accepted")
 
@@ -162,13 +166,13 @@ def test_killed_sink_continues_without_loss_or_repeat(
             before = log.stored_commands(url)
             for _ in range(30):
                 log.append(flow.batch(100))
-            eventually(partial(log.has_more_than, before, url), "the sink stores")
+            eventually("the sink stores", partial(log.has_more_than, before, url))
         finally:
             victim.kill()
             victim.wait()
     with service(environ, "services.sink"):
         log.append(flow.batch(100))
-        eventually(lambda: log.stored_up_to(url), "the sink stores the rest")
+        eventually("the sink stores the rest", lambda: log.stored_up_to(url))
     check_stored(log, url, log.views.orders_in_memory())
 
 
@@ -184,7 +188,7 @@ def test_sink_of_another_log_fails_with_one_line(
     assert finished(environ, "services.sink", "--migrate").returncode == 0
     with service(environ, "services.sink"):
         metrics = environ["EXCHANGE_METRICS_PORT"]
-        eventually(lambda: get(metrics, "/readyz")[0] == 200, "the sink is ready")
+        eventually("the sink is ready", lambda: get(metrics, "/readyz")[0] == 200)
     other = HandwrittenLog(log.bootstrap)
     ended = finished(environ | {"EXCHANGE_TOPIC_PREFIX": other.prefix}, "services.sink")
     assert ended.returncode == 8

@@ -6,13 +6,17 @@ import psycopg
 import pytest
 from msgspec import structs
 
+from conformance.api import eventually
 from schemas.brokers import Broker
 from schemas.codec import encode
 from schemas.topics import BROKERS
 from services.runtime.metrics import QUARANTINED
 from services.sink.migrate import migrate
 from services.sink.store import Store
-from tests.integration.test_sink_loop import HandwrittenLog, eventually, running_sink
+from tests.integration.test_sink_loop import (
+    HandwrittenLog,
+    running_sink,
+)
 from tests.support.reader_outcomes import ALICE, BOB, T0
 from tests.support.servers import DatabaseServer, KafkaServer
 
@@ -56,8 +60,8 @@ def test_unusable_broker_records_are_skipped_and_listed_once(log: HandwrittenLog
     for _ in range(2):
         with running_sink(log.source(), url):
             log.append_broker(GOOD)
-            eventually(lambda: stored_brokers(url) == {BOB}, "the broker is stored")
-            eventually(lambda: len(quarantined(url)) == len(BAD), "the others are listed")
+            eventually("the broker is stored", lambda: stored_brokers(url) == {BOB})
+            eventually("the others are listed", lambda: len(quarantined(url)) == len(BAD))
     assert quarantined(url) == [(topic, f"0@{n}") for n in range(len(BAD))]
     assert QUARANTINED.labels(topic)._value.get() >= len(BAD)
 

@@ -8,12 +8,16 @@ import psycopg
 import pytest
 from msgspec import structs
 
+from conformance.api import eventually
 from schemas.brokers import Broker, WebhookSecret, webhook_secret
 from services.runtime.kafka.consumer import Partition
 from services.sink.loop import Sink
 from services.sink.migrate import migrate
 from services.sink.store import Store
-from tests.integration.test_sink_loop import HandwrittenLog, eventually, running_sink
+from tests.integration.test_sink_loop import (
+    HandwrittenLog,
+    running_sink,
+)
 from tests.support.reader_flow import Flow
 from tests.support.reader_outcomes import T0, batch, fill, limit
 from tests.support.servers import DatabaseServer, KafkaServer
@@ -76,7 +80,7 @@ def test_sides_of_one_order_have_the_remaining_quantity_after_each_trade(
     fills = (fill(1, 1, one, 1000, 10, 0), fill(2, 2, two, 1000, 15, 5))
     log.append(batch(*makers, limit(3, one, "bid", 40, 1000, left=15, fills=fills)))
     with running_sink(log.source(), urls[0]):
-        eventually(lambda: log.stored_up_to(urls[0]), "the sink stores it")
+        eventually("the sink stores it", lambda: log.stored_up_to(urls[0]))
     assert queued(urls[0]) == {
         (one, fills[0].trade_id, "ask", 0),
         (one, fills[0].trade_id, "bid", 30),
@@ -104,7 +108,7 @@ def test_broker_that_trades_right_after_registration_has_its_sides_queued(
     with running_sink(log.source(), urls[0], kind=kind):
         # The sink has started: brokers registered from now on are not among those read at its
         # start.
-        eventually(lambda: has_begun(urls[0]), "the sink has begun")
+        eventually("the sink has begun", lambda: has_begun(urls[0]))
         for number in range(25):
             broker = make_broker("http://a.invalid/")
             first = 2 * number
@@ -127,7 +131,7 @@ def test_broker_that_trades_right_after_registration_has_its_sides_queued(
                 )
             )
             expected += 2
-        eventually(lambda: log.stored_up_to(urls[0]), "the sink stores all")
+        eventually("the sink stores all", lambda: log.stored_up_to(urls[0]))
     assert len(queued(urls[0])) == expected
 
 
@@ -164,9 +168,9 @@ def test_two_sinks_and_a_second_database_queue_the_same_sides_once(
                     " ORDER BY random() LIMIT 1"
                 )
         writer.join()
-        eventually(lambda: log.stored_up_to(urls[0]), "one of the sinks stores all")
+        eventually("one of the sinks stores all", lambda: log.stored_up_to(urls[0]))
     with running_sink(log.source(), urls[1]):
-        eventually(lambda: log.stored_up_to(urls[1]), "the sink stores all")
+        eventually("the sink stores all", lambda: log.stored_up_to(urls[1]))
     assert len(queued(urls[0])) > 50
     assert queued(urls[0]) == queued(urls[1])
     queued_sides = {row[:3] for row in queued(urls[0])}
@@ -192,5 +196,5 @@ def test_broker_without_a_url_has_nothing_queued_even_if_it_had_one(
     taker = limit(1, broker.broker_id, "bid", 5, 1000, left=0, closed="filled", fills=fills)
     log.append(batch(maker, taker))
     with running_sink(log.source(), urls[0]):
-        eventually(lambda: log.stored_up_to(urls[0]), "the sink stores it")
+        eventually("the sink stores it", lambda: log.stored_up_to(urls[0]))
     assert queued(urls[0]) == set()

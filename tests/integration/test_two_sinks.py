@@ -14,12 +14,12 @@ from functools import partial
 import psycopg
 from msgspec import Struct
 
+from conformance.api import eventually
 from schemas.brokers import Broker
 from services.sink.migrate import migrate
 from tests.integration.test_sink_loop import (
     HandwrittenLog,
     check_stored,
-    eventually,
     running_sink,
 )
 from tests.support.reader_flow import Flow
@@ -105,12 +105,12 @@ def test_two_sinks_killed_and_paused_store_the_same_rows_as_one(
                 for flow in flows:
                     log.append(flow.batch(rng.randint(1, 200)))
             if rng.random() < 0.5:
-                eventually(partial(log.has_more_than, before, url), "a sink stores")
+                eventually("a sink stores", partial(log.has_more_than, before, url))
             sinks.inject_fault(rng)
-        eventually(lambda: log.stored_up_to(url), "the two sinks store the run")
+        eventually("the two sinks store the run", lambda: log.stored_up_to(url))
     check_stored(log, url, log.views.orders_in_memory())
     with running_sink(log.source(), alone):
-        eventually(lambda: log.stored_up_to(alone), "the one sink stores the run")
+        eventually("the one sink stores the run", lambda: log.stored_up_to(alone))
     for table in TABLES:
         assert rows(url, table) == rows(alone, table), table
         assert rows(url, table), f"{table} is empty"

@@ -10,6 +10,7 @@ from typing import Any, LiteralString
 import psycopg
 import pytest
 
+from conformance.api import eventually
 from conformance.receiver import Reply, a_receiver
 from infra.postgres import LocalPostgres
 from schemas.operations import WebhooksState
@@ -26,7 +27,11 @@ from services.webhooks.maintenance_store import (
     MaintenanceStore,
 )
 from services.webhooks.store import WebhookStore
-from tests.support.outbox import Outbox, running_sender, wait_for
+from tests.support.outbox import (
+    WAIT_S,
+    Outbox,
+    running_sender,
+)
 
 SPAN_S = 3600.0
 
@@ -110,13 +115,13 @@ def test_queue_that_cannot_be_parked_delays_no_other_receiver(outbox: Outbox) ->
                 " FROM webhook_deliveries ORDER BY event_id LIMIT 1) FOR UPDATE"
             )
             with running_sender(outbox.url):
-                wait_for("the receiver is gone", lambda: len(gone.received) == 1)
+                eventually("the receiver is gone", lambda: len(gone.received) == 1, WAIT_S)
                 begun = time.monotonic()
                 outbox.trade(other, counterparty)
-                wait_for("the other is sent", lambda: len(good.received) == 1)
+                eventually("the other is sent", lambda: len(good.received) == 1, WAIT_S)
                 assert time.monotonic() - begun < 5
         with running_sender(outbox.url):
-            wait_for("all are parked", lambda: outbox.all_are("parked", broker))
+            eventually("all are parked", lambda: outbox.all_are("parked", broker), WAIT_S)
 
 
 def test_counts_of_all_brokers_have_the_age_of_the_oldest_pending_webhook(outbox: Outbox) -> None:
@@ -204,8 +209,8 @@ def test_webhook_that_cannot_be_built_is_parked_and_the_rest_is_sent(outbox: Out
         lost, *kept = outbox.trade(broker, other, 3)
         outbox.execute("DELETE FROM trades WHERE id = %s", lost)
         with running_sender(outbox.url):
-            wait_for("the others are sent", lambda: len(other_receiver.received) == 2)
-            wait_for("none is left", lambda: "pending" not in outbox.statuses())
+            eventually("the others are sent", lambda: len(other_receiver.received) == 2, WAIT_S)
+            eventually("none is left", lambda: "pending" not in outbox.statuses(), WAIT_S)
             # Queued again on request of its broker.
             outbox.execute(
                 "UPDATE webhook_deliveries SET status = 'pending', finished_at = NULL,"
@@ -213,7 +218,7 @@ def test_webhook_that_cannot_be_built_is_parked_and_the_rest_is_sent(outbox: Out
                 lost,
             )
             outbox.execute("NOTIFY exchange_webhooks")
-            wait_for("it is parked again", lambda: "pending" not in outbox.statuses())
+            eventually("it is parked again", lambda: "pending" not in outbox.statuses(), WAIT_S)
         assert receiver.ids() == [f"{trade_id}-bid" for trade_id in kept]
     assert count(outbox, broker) == {
         ("parked", "not sent: its trade is missing"): 1,
@@ -234,8 +239,8 @@ def test_receiver_with_unreadable_secrets_delays_no_other(outbox: Outbox) -> Non
         )
         outbox.trade(broken, good, 2)
         with running_sender(outbox.url):
-            wait_for("the other is sent", lambda: outbox.all_are("delivered", good))
-            wait_for("an attempt failed", lambda: outbox.rows(broken)[0].attempts > 0)
+            eventually("the other is sent", lambda: outbox.all_are("delivered", good), WAIT_S)
+            eventually("an attempt failed", lambda: outbox.rows(broken)[0].attempts > 0, WAIT_S)
         assert "rotate" in (outbox.rows(broken)[0].last_error or "")
     ((source, item, reason),) = quarantined(outbox)
     assert (source, item) == ("webhook_endpoints", broken)
@@ -250,7 +255,7 @@ def test_sender_waits_while_the_database_is_read_only(outbox: Outbox) -> None:
             time.sleep(3 * RETRY_S)
             set_read_only(outbox.url, "off")
             outbox.trade(broker, counterparty)
-            wait_for("it is sent", lambda: len(receiver.received) == 1)
+            eventually("it is sent", lambda: len(receiver.received) == 1, WAIT_S)
 
 
 def set_read_only(url: str, value: str) -> None:

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 import psycopg
 import pytest
 
+from conformance.api import eventually
 from conformance.receiver import a_receiver
 from infra.postgres import LocalPostgres
 from schemas import ids
@@ -18,7 +19,11 @@ from services.webhooks.maintenance_store import PRUNED_MAX, Key, MaintenanceStor
 from services.webhooks.session import SESSION
 from tests.integration.audited_market import AuditedMarket, recorded_market, with_changed_rows
 from tests.support.exchange import Exchange
-from tests.support.outbox import Outbox, running_sender, wait_for
+from tests.support.outbox import (
+    WAIT_S,
+    Outbox,
+    running_sender,
+)
 
 DAY_MS = 86_400_000
 KEEP_DAYS = 30
@@ -147,8 +152,8 @@ def test_sender_prunes_old_rows_while_it_sends(outbox: Outbox) -> None:
         many(outbox, broker, PRUNED_MAX + 10)
         with running_sender(outbox.url, {"EXCHANGE_WEBHOOK_KEEP_DAYS": "30"}):
             outbox.trade(broker, counterparty, 5)
-            wait_for("old deliveries are deleted", lambda: len(outbox.rows()) == 5)
-            wait_for("new deliveries are sent", lambda: outbox.all_are("delivered"))
+            eventually("old deliveries are deleted", lambda: len(outbox.rows()) == 5, WAIT_S)
+            eventually("new deliveries are sent", lambda: outbox.all_are("delivered"), WAIT_S)
         assert len(receiver.received) == 5
     assert counted(outbox) == {broker: PRUNED_MAX + 10}
 

@@ -10,10 +10,17 @@ import pytest
 from msgspec import structs
 from standardwebhooks import Webhook
 
+from conformance.api import eventually
 from conformance.receiver import Received, Reply, a_receiver
 from schemas.brokers import Broker, WebhookSecret, webhook_secret
 from services.runtime.clock import now_ms
-from tests.support.outbox import SECRET, Outbox, running_sender, start_sender, wait_for
+from tests.support.outbox import (
+    SECRET,
+    WAIT_S,
+    Outbox,
+    running_sender,
+    start_sender,
+)
 from tests.support.reader_outcomes import T0
 from tests.support.servers import DatabaseServer
 
@@ -32,7 +39,7 @@ def test_both_sides_get_signed_webhooks_and_brokers_without_a_url_none(outbox: O
         buyer, seller = outbox.broker(buyers.url), outbox.broker(sellers.url)
         outbox.trade(outbox.broker(None), outbox.broker(None))
         (trade_id,) = outbox.trade(buyer, seller)
-        wait_for("both delivered", lambda: outbox.all_are("delivered"))
+        eventually("both delivered", lambda: outbox.all_are("delivered"), WAIT_S)
         for receiver, side, left in ((buyers, "bid", 0), (sellers, "ask", 1)):
             (came,) = receiver.received
             event = Webhook(SECRET).verify(came.body, came.headers)
@@ -56,7 +63,7 @@ def test_webhooks_of_a_broker_arrive_in_the_order_of_its_trades(outbox: Outbox) 
     with a_receiver() as receiver, running_sender(outbox.url):
         broker, counterparty = outbox.broker(receiver.url), outbox.broker(None)
         trades = [one for _ in range(5) for one in outbox.trade(broker, counterparty, 40)]
-        wait_for("all delivered", lambda: outbox.all_are("delivered"))
+        eventually("all delivered", lambda: outbox.all_are("delivered"), WAIT_S)
         assert receiver.ids() == [f"{trade_id}-bid" for trade_id in trades]
 
 
@@ -72,7 +79,7 @@ def test_failed_webhook_is_sent_again_with_its_id_and_delays_no_other(outbox: Ou
     with a_receiver(first_fails) as receiver, running_sender(outbox.url):
         broker, counterparty = outbox.broker(receiver.url), outbox.broker(None)
         outbox.trade(broker, counterparty, 5)
-        wait_for("all delivered", lambda: outbox.all_are("delivered"))
+        eventually("all delivered", lambda: outbox.all_are("delivered"), WAIT_S)
         came = receiver.ids()
         assert len(came) == 6
         assert (came[0], came[-1]) == (failed[0], failed[0])
@@ -94,21 +101,29 @@ def test_broken_receiver_delays_no_other(outbox: Outbox) -> None:
         quick, counterparty = outbox.broker(good.url), outbox.broker(None)
         for broker in slow:
             outbox.trade(broker, counterparty, 10)
-        wait_for(
-            "the broken receiver holds all requests", lambda: len(broken.received) >= len(slow)
+        eventually(
+            "the broken receiver holds all requests",
+            lambda: len(broken.received) >= len(slow),
+            WAIT_S,
         )
         outbox.trade(quick, counterparty, 100)
-        wait_for("the other receiver gets all webhooks", lambda: outbox.all_are("delivered", quick))
+        eventually(
+            "the other receiver gets all webhooks",
+            lambda: outbox.all_are("delivered", quick),
+            WAIT_S,
+        )
         assert not any("delivered" in outbox.statuses(broker) for broker in slow)
         others_are_delivered.set()
-        wait_for("the broken receiver gets its webhooks", lambda: outbox.all_are("delivered"))
+        eventually(
+            "the broken receiver gets its webhooks", lambda: outbox.all_are("delivered"), WAIT_S
+        )
 
 
 def test_receiver_that_answered_410_gets_nothing_until_enabled_again(outbox: Outbox) -> None:
     with a_receiver(lambda _: Reply(410)) as receiver, running_sender(outbox.url):
         broker, counterparty = outbox.broker(receiver.url), outbox.broker(None)
         outbox.trade(broker, counterparty, 20)
-        wait_for("all parked", lambda: outbox.all_are("parked"))
+        eventually("all parked", lambda: outbox.all_are("parked"), WAIT_S)
         assert len(receiver.received) == 1
         assert outbox.rows()[0].last_status == 410
         assert outbox.rows()[-1].last_error == "the receiver said that it is gone"
@@ -121,12 +136,12 @@ def test_retry_after_of_a_receiver_delays_all_its_webhooks(outbox: Outbox) -> No
         other = outbox.broker(other_receiver.url)
         outbox.trade(broker, counterparty, 5)
         with running_sender(outbox.url):
-            wait_for("one attempt", lambda: outbox.rows(broker)[0].attempts == 1)
+            eventually("one attempt", lambda: outbox.rows(broker)[0].attempts == 1, WAIT_S)
             outbox.trade(broker, counterparty, 5)
             # The sender looks for due webhooks again after each of these three deliveries.
             for _ in range(3):
                 outbox.trade(other, counterparty)
-                wait_for("delivered", lambda: outbox.all_are("delivered", other))
+                eventually("delivered", lambda: outbox.all_are("delivered", other), WAIT_S)
         first, *rest = outbox.rows(broker)
         assert 900 < first.due_s <= 1000
         assert [row.attempts for row in rest] == [0] * 9
@@ -142,7 +157,7 @@ def test_webhook_without_attempts_left_is_parked_alone(outbox: Outbox) -> None:
         outbox.trade(broker, counterparty, 2)
         outbox.execute("UPDATE webhook_deliveries SET attempts = 6")
         with running_sender(outbox.url):
-            wait_for("both ended", lambda: outbox.statuses() == ["parked", "delivered"])
+            eventually("both ended", lambda: outbox.statuses() == ["parked", "delivered"], WAIT_S)
         parked = outbox.rows()[0]
         assert (parked.attempts, parked.last_status, parked.last_error) == (7, 500, "answered 500")
 
@@ -154,7 +169,7 @@ def test_webhooks_of_a_receiver_that_failed_for_too_long_are_parked_unsent(outbo
         outbox.execute("UPDATE webhook_deliveries SET queued_at = now() - interval '1 h'")
         outbox.execute("UPDATE webhook_endpoints SET failures = 3, paused_until = 'infinity'")
         with running_sender(outbox.url):
-            wait_for("all parked", lambda: outbox.all_are("parked"))
+            eventually("all parked", lambda: outbox.all_are("parked"), WAIT_S)
         assert receiver.received == []
 
 
@@ -173,9 +188,11 @@ def test_paused_receiver_that_recovers_gets_everything_in_order(outbox: Outbox) 
         broker, counterparty = outbox.broker(receiver.url), outbox.broker(None)
         with running_sender(outbox.url):
             trades = outbox.trade(broker, counterparty, 30)
-            wait_for("paused", lambda: sum(row.attempts > 0 for row in outbox.rows()) >= 3)
+            eventually(
+                "paused", lambda: sum(row.attempts > 0 for row in outbox.rows()) >= 3, WAIT_S
+            )
             down.clear()
-            wait_for("all delivered", lambda: outbox.all_are("delivered"))
+            eventually("all delivered", lambda: outbox.all_are("delivered"), WAIT_S)
         sides = [f"{trade_id}-bid" for trade_id in trades]
         untouched = [side for side in sides if side not in refused]
         assert len(untouched) > 20
@@ -189,11 +206,11 @@ def test_two_secrets_sign_until_the_former_one_ends(outbox: Outbox) -> None:
         both = (WebhookSecret(SECRET), WebhookSecret(OLD, until=now_ms() + 3_600_000))
         broker, counterparty = outbox.broker(receiver.url, both), outbox.broker(None)
         outbox.trade(broker, counterparty)
-        wait_for("delivered", lambda: outbox.all_are("delivered"))
+        eventually("delivered", lambda: outbox.all_are("delivered"), WAIT_S)
         over = (WebhookSecret(SECRET), WebhookSecret(OLD, until=now_ms()))
         outbox.upsert_broker(Broker(broker, "Broker", "0" * 64, T0, receiver.url, over))
         outbox.trade(broker, counterparty)
-        wait_for("delivered", lambda: outbox.all_are("delivered"))
+        eventually("delivered", lambda: outbox.all_are("delivered"), WAIT_S)
         first, second = receiver.received
         for secret in (SECRET, OLD):
             Webhook(secret).verify(first.body, first.headers)
@@ -205,7 +222,7 @@ def test_broker_without_a_secret_sees_the_remedy_in_the_error(outbox: Outbox) ->
     with a_receiver() as receiver, running_sender(outbox.url):
         broker, counterparty = outbox.broker(receiver.url, ()), outbox.broker(None)
         outbox.trade(broker, counterparty)
-        wait_for("tried", lambda: outbox.rows()[0].attempts > 0)
+        eventually("tried", lambda: outbox.rows()[0].attempts > 0, WAIT_S)
         assert "rotate" in (outbox.rows()[0].last_error or "")
         assert receiver.received == []
 
@@ -215,7 +232,7 @@ def test_private_address_is_contacted_only_if_allowed(outbox: Outbox) -> None:
         broker, counterparty = outbox.broker(receiver.url), outbox.broker(None)
         outbox.trade(broker, counterparty)
         with running_sender(outbox.url, {"EXCHANGE_WEBHOOK_ALLOW_CIDRS": ""}):
-            wait_for("tried", lambda: outbox.rows()[0].attempts > 0)
+            eventually("tried", lambda: outbox.rows()[0].attempts > 0, WAIT_S)
         assert outbox.rows()[0].last_error == "not sent: the address is not public"
         assert receiver.connections == 0
 
@@ -281,7 +298,7 @@ def test_senders_killed_at_any_point_lose_nothing_and_repeat_with_the_same_ids(
         # Claims of a killed sender are free immediately, not only when the lease expires.
         outbox.execute("UPDATE webhook_endpoints SET leased_until = 'infinity'")
         with running_sender(outbox.url):
-            wait_for("all delivered", lambda: outbox.all_are("delivered"))
+            eventually("all delivered", lambda: outbox.all_are("delivered"), WAIT_S)
         taken = minds[0].taken + minds[1].taken
         assert {came.webhook_id for came in taken} == expected, f"seed {seed}"
         bodies: dict[str, set[bytes]] = {}
@@ -303,7 +320,7 @@ def test_two_senders_share_the_work_and_send_each_webhook_once_in_order(outbox: 
                 + [f"{trade_id}-bid" for trade_id in outbox.trade(broker, counterparty, 30)]
                 for broker in brokers
             }
-            wait_for("all delivered", lambda: outbox.all_are("delivered"))
+            eventually("all delivered", lambda: outbox.all_are("delivered"), WAIT_S)
         for number, broker in enumerate(brokers):
             came = [r.webhook_id for r in receiver.received if r.path == f"/hooks/{number}"]
             assert came == expected[broker]
@@ -313,13 +330,13 @@ def test_connection_cut_by_postgres_loses_no_webhook(outbox: Outbox) -> None:
     with a_receiver() as receiver, running_sender(outbox.url):
         broker, counterparty = outbox.broker(receiver.url), outbox.broker(None)
         trades = outbox.trade(broker, counterparty, 100)
-        wait_for("some delivered", lambda: len(receiver.received) > 5)
+        eventually("some delivered", lambda: len(receiver.received) > 5, WAIT_S)
         outbox.execute(
             "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
             " WHERE datname = current_database() AND pid <> pg_backend_pid()"
             " AND query NOT LIKE '%%order_changes%%' AND query LIKE '%%webhook%%'"
         )
-        wait_for("all delivered", lambda: outbox.all_are("delivered"))
+        eventually("all delivered", lambda: outbox.all_are("delivered"), WAIT_S)
         assert set(receiver.ids()) == {f"{trade_id}-bid" for trade_id in trades}
 
 

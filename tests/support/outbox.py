@@ -4,15 +4,15 @@ import os
 import signal
 import subprocess
 import sys
-import time
 import uuid
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
 import psycopg
 from msgspec import Struct, structs
 
+from conformance.api import eventually
 from schemas import ids
 from schemas.brokers import Broker, WebhookSecret, webhook_secret
 from services.runtime.kafka.execution_filter import FilterPosition
@@ -122,14 +122,6 @@ class Outbox:
             connection.execute(statement.encode(), parameters)
 
 
-def wait_for(what: str, condition: Callable[[], bool]) -> None:
-    """Wait for a condition. Fails with `what` after WAIT_S."""
-    deadline = time.monotonic() + WAIT_S
-    while not condition():
-        assert time.monotonic() < deadline, what
-        time.sleep(0.05)
-
-
 def start_sender(url: str, changes: Mapping[str, str] | None = None) -> subprocess.Popen[bytes]:
     """Start `python -m services.webhooks` with loopback receivers allowed."""
     environ = {name: text for name, text in os.environ.items() if not name.startswith("EXCHANGE_")}
@@ -155,7 +147,7 @@ def running_sender(url: str, changes: Mapping[str, str] | None = None) -> Iterat
     process = start_sender(url, changes)
     try:
         # A sender that is still importing its modules dies of SIGTERM instead of stopping.
-        wait_for("a sender that handles SIGTERM", lambda: handles_sigterm(process.pid))
+        eventually("a sender that handles SIGTERM", lambda: handles_sigterm(process.pid), WAIT_S)
         yield
         process.terminate()
         assert process.wait(60) == 0
