@@ -161,7 +161,7 @@ def _parameters(call: Route, route: Any) -> tuple[Parameter, ...]:
     operation = get_openapi(title="", version="", routes=[route])["paths"][call.path]
     found = operation[call.method.lower()].get("parameters", ())
     return tuple(
-        Parameter(p["name"], p["in"], _schema(p["schema"]), p.get("description", ""))
+        Parameter(p["name"], p["in"], _schema(p["schema"]), p.get("description", ""), p["required"])
         for p in found
         if p["in"] != "path"
     )

@@ -188,13 +188,15 @@ class Parameter(Struct, frozen=True):
     where: Literal["query", "header"]
     schema: dict[str, Any]
     description: str
+    required: bool = False
 
 
 class Route(Struct, frozen=True):
     """One call of the API: method, path, required key, body and answers.
 
     `who`: `market` is a broker, or anyone without a key where market data is open to all.
-    `path` names its parameters in braces. `answers` has the body struct of every success status.
+    `path` names its parameters in braces. `answers` has the body struct of every success status,
+    or `str` for a text of `text_type`.
     `problems` are the codes that the handler itself raises; the checks before it add theirs.
     `budget`: which of a broker's budgets it is paid from; by default GET reads and POST orders.
     `direct`: the same handler for requests that need no task, only of the edge's own calls.
@@ -209,6 +211,7 @@ class Route(Struct, frozen=True):
     summary: str
     request: type | None = None
     answers: dict[int, type | None] = {}
+    text_type: str = "text/plain"
     problems: tuple[str, ...] = ()
     parameters: tuple[Parameter, ...] = ()
     budget: Budget | None = None

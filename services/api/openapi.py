@@ -18,7 +18,13 @@ from schemas.rest import (
     RegisterRequest,
     ReplaceRequest,
 )
-from services.api.messages import PROBLEM_CONTENT_TYPE, PROBLEMS, ProblemError, Route
+from services.api.messages import (
+    PROBLEM_CONTENT_TYPE,
+    PROBLEMS,
+    Parameter,
+    ProblemError,
+    Route,
+)
 from services.api.routing import Resource
 
 Document = dict[str, Any]
@@ -193,11 +199,14 @@ def _parameters(call: Route) -> list[Document]:
         {"name": name, "in": "path", "required": True, "schema": {"type": "string", "minLength": 1}}
         for name in Resource(call.path).names
     ]
-    described = [
-        {"name": p.name, "in": p.where, "schema": p.schema, "description": p.description}
-        for p in call.parameters
-    ]
-    return [*path, *described]
+    return [*path, *map(_parameter, call.parameters)]
+
+
+def _parameter(parameter: Parameter) -> Document:
+    described: Document = {"name": parameter.name, "in": parameter.where}
+    if parameter.required:
+        described["required"] = True
+    return described | {"schema": parameter.schema, "description": parameter.description}
 
 
 def _successes(call: Route, refs: dict[type, Document]) -> Document:
@@ -214,7 +223,7 @@ def _successes(call: Route, refs: dict[type, Document]) -> Document:
         described = _STATUSES.get(status, "Not available now")
         responses[str(status)] = {"description": described, "headers": headers}
         if kind is str:
-            responses[str(status)]["content"] = {"text/plain": {"schema": {"type": "string"}}}
+            responses[str(status)]["content"] = {call.text_type: {"schema": {"type": "string"}}}
         elif kind is not None:
             responses[str(status)]["content"] = {"application/json": {"schema": refs[kind]}}
     return responses

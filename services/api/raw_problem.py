@@ -7,9 +7,10 @@ from services.api.headers import SECURITY_HEADERS
 from services.api.messages import ProblemError
 
 
-def raw_problem(problem: ProblemError) -> bytes:
-    """The whole response, which announces that the connection is closed."""
-    request_id = secrets.token_hex(8)
+def raw_problem(problem: ProblemError, request_id: str | None = None) -> bytes:
+    """The whole response, which announces that the connection is closed. `request_id`: that of the
+    request; None: it has none."""
+    request_id = request_id or secrets.token_hex(8)
     response = problem.response(request_id)
     headers = {
         "content-type": response.content_type,

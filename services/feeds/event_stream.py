@@ -4,13 +4,14 @@ It has the messages of the WebSocket feed, each as an event. Frames are encoded 
 clients; here each is given another frame.
 """
 
+import secrets
 from asyncio import BaseTransport, Protocol, Transport
 from collections.abc import Callable, Iterator
 from typing import Final
 
 import msgspec
 
-from services.api.headers import SECURITY_HEADERS, bearer_key
+from services.api.headers import SECURITY_HEADERS, bearer_key, chosen_request_id
 from services.api.messages import ProblemError
 from services.api.raw_problem import raw_problem
 from services.api.token_bucket import network_of
@@ -31,8 +32,8 @@ _HEAD: Final = (
     b"content-type: text/event-stream\r\n"
     b"cache-control: no-store, no-transform\r\n"
     b"x-accel-buffering: no\r\n"
-    b"connection: close\r\n%b\r\nretry: 2000\n\n"
-) % b"".join(f"{name}: {value}\r\n".encode() for name, value in SECURITY_HEADERS)
+    b"connection: close\r\n"
+) + b"".join(f"{name}: {value}\r\n".encode() for name, value in SECURITY_HEADERS)
 # Of a WebSocket only: the query stands in their place.
 _LEFT_OUT: Final = frozenset((b"hello", b"response"))
 _TYPE_BEGIN: Final = len(b'{"type":"')
@@ -66,18 +67,21 @@ class EventStream(Protocol):
         transport.set_protocol(self)
         transport.set_write_buffer_limits(HIGH_WATER_BYTES, LOW_WATER_BYTES)
         limit_send_buffer(transport)
+        target, headers = _request(head)
+        given = headers.get("x-request-id", [""])
+        request_id = chosen_request_id({"x-request-id": given[-1]}) or secrets.token_hex(8)
         try:
-            self._subscribe(head)
+            self._subscribe(target, headers)
         except ProblemError as problem:
             self._hub.remove(self.client)
-            self._transport.write(raw_problem(problem))
+            self._transport.write(raw_problem(problem, request_id))
             self._end()
             return
-        self._transport.write(_HEAD)
+        self._transport.write(b"%bx-request-id: %b\r\n\r\n" % (_HEAD, request_id.encode()))
+        self._transport.write(b"retry: 2000\n\n")
         self.client.write_out()
 
-    def _subscribe(self, head: bytes) -> None:
-        target, headers = _request(head)
+    def _subscribe(self, target: str, headers: dict[str, list[str]]) -> None:
         reason = self._refusal(headers.get("host", []), headers.get("origin", []))
         if reason is not None:
             raise ProblemError("forbidden", reason)

@@ -5,14 +5,73 @@ from typing import Final, get_args
 from urllib.parse import parse_qsl
 
 import msgspec
+from msgspec import Struct
 
-from schemas.feed_requests import ChannelName, Subscribe
-from services.api.messages import ProblemError
+from schemas.candles import Interval
+from schemas.feed_requests import ChannelName, LadderDepth, Subscribe, Symbols
+from services.api.messages import Parameter, ProblemError
+from services.api.query import read_count
 from services.feeds.ticker_changes import EVERY
 
 SYMBOLS_MAX: Final = 20
-_NAMES: Final = frozenset(("channels", "symbols", "depth", "interval", "position"))
 _CHANNELS: Final = frozenset(get_args(ChannelName))
+_CHANNEL: Final = f"({'|'.join(get_args(ChannelName))})"
+_SYMBOL: Final = "[A-Z0-9._-]{1,10}"
+# As the document shows them.
+PARAMETERS: Final = (
+    Parameter(
+        "channels",
+        "query",
+        {"type": "string", "pattern": f"^{_CHANNEL}(,{_CHANNEL})*$"},
+        "Channels separated by commas; `orders`, the broker's own events, needs a key",
+        required=True,
+    ),
+    Parameter(
+        "symbols",
+        "query",
+        {"type": "string", "pattern": rf"^(\*|{_SYMBOL}(,{_SYMBOL}){{0,{SYMBOLS_MAX - 1}}})$"},
+        "Symbols separated by commas, or `*` for trades and tickers; `orders` and `operations` "
+        "need none",
+    ),
+    Parameter(
+        "depth",
+        "query",
+        {"type": "integer", "enum": list(get_args(LadderDepth)), "default": 10},
+        "Levels of a ladder",
+    ),
+    Parameter(
+        "interval",
+        "query",
+        {"type": "string", "enum": list(get_args(Interval)), "default": "1m"},
+        "Length of a candle",
+    ),
+    Parameter(
+        "position",
+        "query",
+        {"type": "string", "pattern": r"^([0-9]+(\.[0-9]+)*)?$"},
+        "Id of the last event that the client has, for clients that cannot send `Last-Event-ID`",
+    ),
+    Parameter(
+        "Last-Event-ID",
+        "header",
+        {"type": "string", "pattern": r"^[0-9]+(\.[0-9]+)*$"},
+        "Id of the last event that the client has: later trades and own events come first",
+    ),
+)
+_NAMES: Final = frozenset(each.name for each in PARAMETERS if each.where == "query")
+
+_PARAMETERS_OF: Final[Mapping[str, tuple[str, ...]]] = {
+    "ladder": ("symbols", "depth"),
+    "candles": ("symbols", "interval"),
+    "orders": (),
+    "operations": (),
+}
+
+
+class _Given(Struct):
+    symbols: Symbols = []
+    depth: LadderDepth = 10
+    interval: Interval = "1m"
 
 
 def subscriptions(query: str) -> tuple[list[Subscribe], str]:
@@ -29,24 +88,34 @@ def subscriptions(query: str) -> tuple[list[Subscribe], str]:
     channels = given.get("channels", "").split(",")
     if not _CHANNELS.issuperset(channels) or len(set(channels)) != len(channels):
         raise ProblemError("invalid", f"channels: one or more of {', '.join(sorted(_CHANNELS))}")
-    return [_subscription(channel, given) for channel in channels], given.get("position", "")
-
-
-def _subscription(channel: str, given: Mapping[str, str]) -> Subscribe:
-    fields: dict[str, object] = {"op": "subscribe", "id": channel, "channel": channel}
-    if channel not in ("orders", "operations"):
-        symbols = given.get("symbols", "")
-        fields["symbols"] = EVERY if symbols == EVERY else symbols.split(",")
-        if symbols.count(",") >= SYMBOLS_MAX:
-            raise ProblemError("invalid", f"at most {SYMBOLS_MAX} symbols")
-    if channel == "candles" and "interval" in given:
-        fields["interval"] = given["interval"]
-    if channel == "ladder" and "depth" in given:
-        fields["depth"] = int(given["depth"]) if given["depth"].isdecimal() else given["depth"]
     try:
-        return msgspec.convert(fields, Subscribe)
+        shared = msgspec.convert(_fields(given), _Given)
+        return [_subscription(each, shared) for each in channels], given.get("position", "")
     except msgspec.ValidationError as error:
         raise ProblemError("invalid", str(error)) from error
+
+
+def _fields(given: Mapping[str, str]) -> dict[str, object]:
+    fields: dict[str, object] = {}
+    if "symbols" in given:
+        symbols = given["symbols"]
+        if symbols.count(",") >= SYMBOLS_MAX:
+            raise ProblemError("invalid", f"at most {SYMBOLS_MAX} symbols")
+        fields["symbols"] = EVERY if symbols == EVERY else symbols.split(",")
+    if "depth" in given:
+        fields["depth"] = read_count(given["depth"], 99) or given["depth"]
+    if "interval" in given:
+        fields["interval"] = given["interval"]
+    return fields
+
+
+def _subscription(channel: str, shared: _Given) -> Subscribe:
+    # Every parameter has to be valid; each channel takes its own.
+    names = _PARAMETERS_OF.get(channel, ("symbols",))
+    fields = {name: getattr(shared, name) for name in names}
+    return msgspec.convert(
+        {"op": "subscribe", "id": channel, "channel": channel} | fields, Subscribe
+    )
 
 
 def commands_of(position: str, partitions: int) -> dict[int, int]:

@@ -23,6 +23,7 @@ from services.feeds.handshake import HandshakeRules, refusal
 from services.feeds.hub import RESTART, FeedHub
 from services.feeds.order_entry import OrderCalls, OrderEntry
 from services.feeds.session import Accounts, FeedSession
+from services.feeds.stream_call import STREAM
 from services.runtime.clock import now_ms
 from services.runtime.metrics import STREAMS, STREAMS_MAX
 
@@ -32,7 +33,6 @@ log = logging.getLogger(__name__)
 KEYLESS_PER_ADDRESS = 20
 _CHECK_S = 1.0
 _DRAIN_STEP_S = 0.02
-STREAM = b"/stream"
 
 
 class KeyAccounts:
@@ -89,7 +89,7 @@ class FeedStreams:
 
     def answers(self, target: bytes) -> bool:
         """True for `GET /stream`, which is answered without an end."""
-        return target.partition(b"?")[0] == STREAM
+        return target.partition(b"?")[0] == STREAM.encode()
 
     def wants(self, target: bytes, headers: Sequence[Header]) -> bool:
         """True for an Upgrade of `/ws` to a WebSocket."""

@@ -13,6 +13,7 @@ from schemas.feed import FEED_VERSION, Hello
 from schemas.operations import OperationsResource
 from services.api.hosts import HostRules, is_loopback, listed
 from services.api.service import ApiContext, Half
+from services.feeds import stream_call
 from services.feeds.app_sessions import SessionsHandler
 from services.feeds.handshake import HandshakeRules
 from services.feeds.hub import HEARTBEAT_S, FeedHub
@@ -75,6 +76,7 @@ async def half(
         ),
     )
     return Half(
+        routes=[stream_call.ROUTE],
         routers=[SessionsHandler(left, is_ready).router()],
         work=[hub.run, streams.run, left.run],
         streams=streams,

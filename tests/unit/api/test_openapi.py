@@ -11,8 +11,10 @@ from services.api.brokers import BrokerDirectory
 from services.api.framework import make_framework
 from services.api.openapi import document
 from services.api.server import health_router
+from services.feeds.stream_call import ROUTE as STREAM_ROUTE
 from services.ingest.app import Ingest
 from services.reader.app import Reader
+from services.reader.ticker_routes import TickerRoutes
 from services.reader.watched_archive import WatchedArchive
 from services.runtime.health import Check, Health
 from services.runtime.settings import Settings
@@ -32,6 +34,8 @@ def routes() -> list[Route]:
 
     run_scenario(scenario)
     found.extend(Reader.routes(Reader.__new__(Reader)))
+    found.extend(TickerRoutes.router(TickerRoutes.__new__(TickerRoutes)).calls)
+    found.append(STREAM_ROUTE)
     found.extend(health_router(Health(), Settings()).calls)
     found.extend(WebhookRoutes.router(WebhookRoutes.__new__(WebhookRoutes)).calls)
     return found
@@ -56,6 +60,35 @@ def test_every_call_is_documented_with_its_parameters(
         assert ("security" in operation) == (call.who != "anyone")
     ids = [o["operationId"] for path in made["paths"].values() for o in path.values()]
     assert len(set(ids)) == len(ids)
+
+
+def test_parameters_that_a_call_needs_are_documented_as_required(made: dict[str, Any]) -> None:
+    needed = {
+        (path, parameter["name"])
+        for path, methods in made["paths"].items()
+        for parameter in methods.get("get", {}).get("parameters", ())
+        if parameter.get("required") and parameter["in"] != "path"
+    }
+    assert needed == {("/tickers", "symbols"), ("/stream", "channels")}
+
+
+def test_event_stream_is_documented_with_its_text_and_its_problems(made: dict[str, Any]) -> None:
+    stream = made["paths"]["/stream"]["get"]
+    assert list(stream["responses"]["200"]["content"]) == ["text/event-stream"]
+    assert {"401", "403", "409", "422", "429", "503"} <= stream["responses"].keys()
+    assert stream["security"] == [{"broker": []}, {}]
+    headers = [each["name"] for each in stream["parameters"] if each["in"] == "header"]
+    assert headers == ["Last-Event-ID"]
+
+
+def test_stream_that_cannot_take_its_connection_is_answered() -> None:
+    api = ApiApp([STREAM_ROUTE], BrokerDirectory("the-admin-key"))
+    api.open_market()
+    head = answer(api, AsgiRequest("HEAD", "/stream"))
+    assert (head.status, head.headers["content-type"]) == (200, "text/event-stream")
+    behind = answer(api, AsgiRequest("GET", "/stream"))
+    assert (behind.status, behind.headers["connection"]) == (503, "close")
+    assert answer(api, AsgiRequest("POST", "/stream")).status == 405
 
 
 def test_every_post_documents_a_malformed_body(made: dict[str, Any]) -> None:

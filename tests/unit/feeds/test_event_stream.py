@@ -2,8 +2,9 @@
 
 import asyncio
 import json
+import re
 from typing import Any
-from urllib.parse import quote
+from urllib.parse import parse_qsl, quote
 
 import pytest
 
@@ -15,7 +16,7 @@ from services.feeds.hub import FeedHub
 from services.feeds.messages import frame_of
 from services.feeds.order_entry import OrderEntry
 from services.feeds.session import FeedSession
-from services.feeds.stream_query import commands_of, subscriptions
+from services.feeds.stream_query import PARAMETERS, commands_of, subscriptions
 from tests.support.feed_market import FeedMarket
 from tests.support.feed_session import KEY, Keys, RecordedCalls
 from tests.unit.feeds.test_connection import MemoryTransport
@@ -153,6 +154,12 @@ def test_stream_that_resumes_after_a_restart_names_the_trades_that_are_not_in_me
         ("channels=ladder&symbols=S0&depth=x", (), 422),
         ("channels=candles&symbols=S0&interval=2m", (), 422),
         ("channels=trades&symbols=" + quote(",".join(f"S{n}" for n in range(21))), (), 422),
+        ("channels=trades&symbols=S0&depth=11", (), 422),
+        ("channels=trades&symbols=S0&depth=", (), 422),
+        ("channels=trades&symbols=S0&depth=10", (), 200),
+        ("channels=ladder&symbols=S0&depth=%D9%A1%D9%A0", (), 422),
+        ("channels=operations&symbols=s0", (), 422),
+        ("channels=orders,operations&symbols=S0&interval=raw", (), 422),
         ("channels=trades&symbols=S0&position=1.2", (), 422),
         ("channels=trades&symbols=S0&position=", (), 200),
         ("channels=trades&symbols=S0&%zz=%ff", (), 422),
@@ -173,6 +180,30 @@ def test_request_of_a_stream_is_answered_with(
     assert len(market.hub) == (status == 200)
     if status != 200:
         assert "content-type: application/problem+json" in reader.head
+
+
+def test_parameters_of_a_stream_are_documented_as_they_are_read() -> None:
+    patterns = {each.name: each.schema.get("pattern", "") for each in PARAMETERS}
+    for query in ("channels=trades,ladder&symbols=S0,S1&depth=50&interval=1h&position=50",
+                  "channels=trades,ticker&symbols=*", "channels=orders&position="):  # fmt: skip
+        subscriptions(query)
+        for name, value in parse_qsl(query, keep_blank_values=True):
+            assert re.search(patterns[name], value), name
+    assert not re.search(patterns["symbols"], ",".join(["S"] * 21))
+    assert [each.name for each in PARAMETERS if each.required] == ["channels"]
+
+
+@pytest.mark.parametrize(
+    ("query", "status"), [("channels=trades&symbols=S0", 200), ("channels=trades", 422)]
+)
+def test_answer_of_a_stream_has_the_id_of_its_request(query: str, status: int) -> None:
+    market = FeedMarket()
+    given = StreamReader(market, query, "x-request-id: mine-1")
+    assert (given.status, "x-request-id: mine-1" in given.head) == (status, True)
+    made = [StreamReader(market, query, *unsafe) for unsafe in ((), ("x-request-id: a b",))]
+    ids = [re.findall(r"x-request-id: (\w{16})\r?$", each.head, re.MULTILINE) for each in made]
+    assert all(len(found) == 1 for found in ids)
+    assert ids[0] != ids[1]
 
 
 def test_stream_needs_a_key_unless_market_data_is_public() -> None:
