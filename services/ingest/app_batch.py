@@ -101,7 +101,7 @@ class _Waiting:
         self.answer: Response | None = None
 
     def on_outcome(self, result: Any) -> None:
-        """Keep the outcome; None: it did not arrive in time."""
+        """Keep the outcome; None: none arrived in time, or the delivery failed."""
         self.result = result
         self._batch.arrivals.note()
 

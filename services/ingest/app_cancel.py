@@ -86,15 +86,18 @@ class CancelOrderHandler:
     ) -> Sent:
         """Send the command for the request's order. Raises ProblemError not_accepted.
 
-        `on_result` receives its result, or None after `wait_ms`; it is not called for 0.
+        `on_result` receives its result, or None after `wait_ms` or once the delivery fails; it is
+        not called for 0.
         """
         context = self._context
         order_id, broker_id = request.identifier("order_id"), request.broker.broker_id
+        on_failure = None
         if wait_ms:
-            context.waiters.expect_cancel(order_id, broker_id, on_result, wait_ms)
+            waiting = context.waiters.expect_cancel(order_id, broker_id, on_result, wait_ms)
+            on_failure = waiting.end
         value = encode(CancelOrder(order_id=order_id, broker_id=broker_id))
         try:
-            delivery = context.publisher.send(self._topic, partition, None, value)
+            delivery = context.publisher.send(self._topic, partition, None, value, on_failure)
         except ProblemError:
             context.waiters.forget_cancel(order_id, broker_id, on_result)
             raise

@@ -89,19 +89,31 @@ class CancelAllHandler:
         return json_response(202 if pending else 200, result)
 
     async def _cancelled(self, asked: Asked, which: OrderFilter) -> tuple[list[str], bool]:
-        """The ids of the cancelled orders of a partition; False: its outcome is missing."""
+        """The ids of the cancelled orders of a partition; False: its outcome is missing.
+
+        Raises ProblemError: 504 if orders were cancelled before.
+        """
         ids: list[str] = []
-        while True:
-            outcome = await self._context.outcome_of(asked, _UNKNOWN)
-            if outcome is None:
-                return ids, False
-            event = outcome.event
-            if not isinstance(event, OrdersCancelled):
-                raise RuntimeError(f"a cancel of all orders got the outcome {event!r}")
-            ids += [each.order_id for each in event.orders]
-            if not event.more:
-                return ids, True
-            asked = self._ask(asked.partition, which)
+        try:
+            while event := await self._event(asked):
+                ids += [each.order_id for each in event.orders]
+                if not event.more:
+                    return ids, True
+                asked = self._ask(asked.partition, which)
+        except ProblemError as problem:
+            if ids:
+                raise ProblemError("outcome_unknown", _UNKNOWN) from problem
+            raise
+        return ids, False
+
+    async def _event(self, asked: Asked) -> OrdersCancelled | None:
+        """The outcome of one command; None: it is missing. Raises ProblemError."""
+        outcome = await self._context.outcome_of(asked, _UNKNOWN)
+        if outcome is None:
+            return None
+        if not isinstance(outcome.event, OrdersCancelled):
+            raise RuntimeError(f"a cancel of all orders got the outcome {outcome.event!r}")
+        return outcome.event
 
     def router(self) -> ServiceRouter:
         """The call, served by FastAPI."""

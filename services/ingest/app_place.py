@@ -64,7 +64,8 @@ class PlaceOrderHandler:
     ) -> Sent:
         """Send the command of a valid order. Raises ProblemError not_accepted.
 
-        `on_outcome` receives its outcome, or None after `wait_ms`; it is not called for 0.
+        `on_outcome` receives its outcome, or None after `wait_ms` or once the delivery fails; it is
+        not called for 0.
         """
         context = self._context
         partition = context.partition_map.partition(order.symbol)
@@ -73,10 +74,12 @@ class PlaceOrderHandler:
         if type(command) is EnterOrder or self._order_ids.level:
             context.require_level(partition, max(level_of(command), self._order_ids.level))
         value = encode(command)
+        on_failure = None
         if wait_ms:
-            context.waiters.expect_placed(order_id, on_outcome, wait_ms)
+            on_failure = context.waiters.expect_placed(order_id, on_outcome, wait_ms).end
         try:
-            delivery = context.publisher.send(self._topic, partition, order.symbol.encode(), value)
+            key = order.symbol.encode()
+            delivery = context.publisher.send(self._topic, partition, key, value, on_failure)
         except ProblemError:
             context.waiters.forget_placed(order_id)
             raise

@@ -112,7 +112,8 @@ class ReplaceOrderHandler:
     ) -> Sent:
         """Send the command. Raises ProblemError not_accepted.
 
-        `on_outcome` receives its outcome, or None after `wait_ms`; it is not called for 0.
+        `on_outcome` receives its outcome, or None after `wait_ms` or once the delivery fails; it is
+        not called for 0.
         """
         context = self._context
         partition = partition_of(request, context.partitions)
@@ -131,10 +132,11 @@ class ReplaceOrderHandler:
             waits=_waits(order),
         )
         context.require_level(partition, level_of(command))
+        value, on_failure = encode(command), None
         if wait_ms:
-            context.waiters.expect_placed(call, on_outcome, wait_ms)
+            on_failure = context.waiters.expect_placed(call, on_outcome, wait_ms).end
         try:
-            delivery = context.publisher.send(self._topic, partition, None, encode(command))
+            delivery = context.publisher.send(self._topic, partition, None, value, on_failure)
         except ProblemError:
             context.waiters.forget_placed(call)
             raise

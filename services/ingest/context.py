@@ -49,7 +49,7 @@ class Sent(Struct, frozen=True):
 
 
 class Asked(Struct, frozen=True):
-    """A command on its way whose outcome is waited for; None: it did not arrive in time."""
+    """A command on its way whose outcome is waited for; None: it does not arrive in time."""
 
     partition: int
     waiting: Future[Outcome | None]
@@ -93,11 +93,12 @@ class IngestContext(Struct, frozen=True):
         self.require_level(partition, level_of(command))
         waiting: Future[Outcome | None] = self.loop.create_future()
         request, symbol = command.request, command.symbol
-        self.waiters.expect_placed(request, waiting.set_result, max(self.outcome_wait_ms, 1))
+        wait_ms = max(self.outcome_wait_ms, 1)
+        on_failure = self.waiters.expect_placed(request, waiting.set_result, wait_ms).end
         topic = COMMANDS.full_name(self.topic_prefix)
         key = None if symbol is None else symbol.encode()
         try:
-            delivery = self.publisher.send(topic, partition, key, encode(command))
+            delivery = self.publisher.send(topic, partition, key, encode(command), on_failure)
         except BaseException:
             self.waiters.forget_placed(request)
             raise
@@ -106,7 +107,7 @@ class IngestContext(Struct, frozen=True):
     async def outcome_of(self, asked: Asked, unknown: str) -> Outcome | None:
         """The outcome; None if the command is stored and its outcome does not arrive in time.
 
-        Raises ProblemError: 503, or 504 with this text.
+        Raises ProblemError, as soon as the delivery fails: 503, or 504 with this text.
         """
         outcome = await asked.waiting
         if outcome is None:
@@ -172,7 +173,7 @@ class OutcomeReply(Generic[T_contra]):
         self._reply = reply
 
     def on_outcome(self, outcome: T_contra | None) -> None:
-        """Answer the request; None: the outcome did not arrive in time."""
+        """Answer the request; None: no outcome arrived in time, or the delivery failed."""
         preferences, reply = self._preferences, self._reply
         if outcome is None:
             reply_later(self._context.pending(self.sent, preferences), reply)

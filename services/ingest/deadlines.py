@@ -10,7 +10,7 @@ from collections.abc import Callable
 
 
 class Deadline:
-    """One deadline; it calls `on_due` unless it is cancelled before."""
+    """One deadline; it calls `on_due` once, unless it is cancelled before."""
 
     __slots__ = ("at_s", "on_due")
 
@@ -21,6 +21,12 @@ class Deadline:
     def cancel(self) -> None:
         """Release the callback and what it holds; a second call is no error."""
         self.on_due = None
+
+    def end(self) -> None:
+        """Call `on_due` now; a second call does nothing."""
+        on_due, self.on_due = self.on_due, None
+        if on_due is not None:
+            on_due()
 
 
 class Deadlines:
@@ -51,9 +57,7 @@ class Deadlines:
         queue = self._queues[wait_ms]
         now_s = self._loop.time()
         while queue and (queue[0].on_due is None or queue[0].at_s <= now_s):
-            on_due = queue.popleft().on_due
-            if on_due is not None:
-                on_due()
+            queue.popleft().end()
         if queue:
             self._start(wait_ms, queue[0].at_s - now_s)
         else:

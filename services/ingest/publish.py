@@ -12,6 +12,7 @@ from services.runtime.kafka.producer import DeliveryResult, NotQueuedError
 
 # The client reports a record at its own deadline; the report needs a moment to arrive.
 REPORT_SLACK_S = 1.0
+OnFailure = Callable[[], None]
 
 
 class LogSender(Protocol):
@@ -33,13 +34,16 @@ class LogSender(Protocol):
 
 class Delivery:
     """One record in flight. The producer's thread stores its result, and wakes the loop only if a
-    request waits for it."""
+    request waits for it, or the record may not be stored."""
 
-    __slots__ = ("_future", "_loop", "_publisher", "result")
+    __slots__ = ("_future", "_loop", "_on_failure", "_publisher", "result")
 
-    def __init__(self, publisher: "Publisher", loop: AbstractEventLoop) -> None:
+    def __init__(
+        self, publisher: "Publisher", loop: AbstractEventLoop, on_failure: OnFailure | None
+    ) -> None:
         self._publisher = publisher
         self._loop = loop
+        self._on_failure = on_failure
         self._future: Future[DeliveryResult] | None = None
         self.result: DeliveryResult | None = None
 
@@ -50,6 +54,8 @@ class Delivery:
         self.result = result
         if self._future is not None:
             self._loop.call_soon_threadsafe(self._wake)
+        if self._on_failure is not None and result != "stored":
+            self._loop.call_soon_threadsafe(self._on_failure)
 
     def _wake(self) -> None:
         if self._future is not None and not self._future.done() and self.result is not None:
@@ -86,14 +92,21 @@ class Publisher:
         """True if Kafka is reachable as far as known."""
         return self._sender.available
 
-    def send(self, topic: str, partition: int, key: bytes | None, value: bytes | None) -> Delivery:
+    def send(
+        self,
+        topic: str,
+        partition: int,
+        key: bytes | None,
+        value: bytes | None,
+        on_failure: OnFailure | None = None,
+    ) -> Delivery:
         """Queue a record; None as `value` deletes the key. Raises ProblemError not_accepted, and
-        then nothing was written."""
+        then nothing was written. `on_failure` runs on the loop if the result is not `stored`."""
         if not self._sender.available:
             raise not_accepted("the log is not available now; nothing was written")
         if self._sent - self.settled >= self._in_flight_max:
             raise not_accepted("too many requests wait for the log; nothing was written")
-        delivery = Delivery(self, self._loop)
+        delivery = Delivery(self, self._loop, on_failure)
         try:
             self._sender.send(topic, partition, key, value, delivery.on_delivery)
         except BufferError:

@@ -27,7 +27,7 @@ log = logging.getLogger(__name__)
 # Result of a cancel. `gone`: cancelled now, or expired before.
 CancelResult = Literal["gone", "not_open", "not_owner"]
 _REFUSED_CANCELS: dict[str, CancelResult] = {"order_not_open": "not_open", "not_owner": "not_owner"}
-# Each receives None where the outcome does not arrive in time.
+# Each receives None where no outcome arrives in time, or the command's delivery fails.
 OnOutcome = Callable[[Outcome | None], None]
 OnCancelResult = Callable[[CancelResult | None], None]
 T = TypeVar("T")
@@ -47,10 +47,11 @@ class Waiters:
     def __len__(self) -> int:
         return len(self._placed) + len(self._cancels)
 
-    def expect_placed(self, order_id: str, on_outcome: OnOutcome, wait_ms: int) -> None:
-        """Register before the command is sent."""
+    def expect_placed(self, order_id: str, on_outcome: OnOutcome, wait_ms: int) -> Deadline:
+        """Register before the command is sent. `end` of the result ends the wait early."""
         deadline = self._deadlines.add(wait_ms, lambda: self._end_placed(order_id, on_outcome))
         self._placed[order_id] = on_outcome, deadline
+        return deadline
 
     def forget_placed(self, order_id: str) -> None:
         """Release an order whose command was not sent, without a call."""
@@ -64,12 +65,13 @@ class Waiters:
 
     def expect_cancel(
         self, order_id: str, broker_id: str, on_result: OnCancelResult, wait_ms: int
-    ) -> None:
-        """Register before the command is sent."""
+    ) -> Deadline:
+        """Register before the command is sent. `end` of the result ends the wait early."""
         deadline = self._deadlines.add(
             wait_ms, lambda: self._end_cancel(order_id, broker_id, on_result)
         )
         self._cancels.setdefault((order_id, broker_id), []).append((on_result, deadline))
+        return deadline
 
     def forget_cancel(self, order_id: str, broker_id: str, on_result: OnCancelResult) -> None:
         """Release a cancel whose command was not sent, without a call."""

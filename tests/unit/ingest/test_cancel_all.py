@@ -138,6 +138,24 @@ def test_command_that_only_some_partitions_got_is_504() -> None:
     run_scenario(scenario)
 
 
+@pytest.mark.parametrize("result", ["refused", "not_stored", "unknown"])
+def test_next_command_that_fails_behind_cancelled_orders_is_504(result: Any) -> None:
+    async def scenario() -> None:
+        harness = IngestHarness(FakeSender(), wait_ms=60_000, randomness=ids_of_requests())
+        pending = asyncio.create_task(harness.post(f"{PATH}?symbol=A"))
+        (first,) = await commands(harness, 1)
+        if result == "refused":
+            harness.sender.refusal = BufferError()
+        else:
+            harness.sender.result = result
+        harness.publish(cancelled(first, "a", more=True))
+        response = await pending
+        assert (response.status, response.body["code"]) == (504, "outcome_unknown")
+        assert len(harness.waiters) == 0
+
+    run_scenario(scenario)
+
+
 @pytest.mark.parametrize(
     ("path", "body"),
     [
