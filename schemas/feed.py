@@ -173,7 +173,7 @@ class Ladder(Struct, frozen=True, tag_field="type", tag="ladder", gc=False):
 
 
 class TickerMessage(Struct, frozen=True, tag_field="type", tag="ticker", gc=False):
-    """Newest and best prices of a symbol, and sums of the 24 hours before `as_of`.
+    """Newest and best prices of a symbol, phase, and sums of the 24 hours before `as_of`.
 
     Sent again when a field other than `window_start` and `as_of` changed.
     """
@@ -191,6 +191,7 @@ class TickerMessage(Struct, frozen=True, tag_field="type", tag="ticker", gc=Fals
     ask: int | None
     ask_quantity: int | None
     sequence: int
+    phase: Phase
     window_start: int
     as_of: int
 

@@ -186,6 +186,7 @@ class TickerResource(Struct, frozen=True):
     """Newest price, best prices, and the trades from `window_start` on.
 
     Without a trade in that time, `open`, `high` and `low` are null and the sums 0; `last` stays.
+    `phase`: of the symbol's market.
     """
 
     symbol: str
@@ -201,6 +202,7 @@ class TickerResource(Struct, frozen=True):
     ask: int | None
     ask_quantity: int | None
     sequence: int
+    phase: Phase
     window_start: str
     as_of: str
 

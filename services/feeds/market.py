@@ -100,6 +100,7 @@ class MarketChanges:
 
     def _phase_set(self, event: PhaseSet) -> None:
         if event.phase != event.previous:
+            self.tickers.touch(event.symbol)
             self.books.touch_phase(event.symbol, event.book_sequence)
             self.raw.touch_phase(event.symbol, event.book_sequence)
 

@@ -26,6 +26,7 @@ def ticker(views: Views, symbol: str, clock: int) -> TickerResource:
         ask=None if ask is None else ask.price,
         ask_quantity=None if ask is None else ask.total_quantity,
         sequence=0 if last is None else last.sequence,
+        phase=views.instruments.phase(symbol),
         window_start=rfc3339(start),
         as_of=rfc3339(clock),
     )

@@ -7,8 +7,14 @@ from tests.browser.chromium import Watched
 from tests.support.exchange import Exchange
 
 SYMBOL = "HALTED3"
-# The page asks for phases every 5 s.
-ASKED_MS = 15_000
+# Tickers, which have the phase, come once a second.
+TOLD_MS = 4_000
+
+
+def set_rules(exchange: Exchange, symbol: str) -> None:
+    """Give a symbol an instrument, without which it has no phases."""
+    rules = {"reference_price": 2000}
+    assert exchange.admin().call("PUT", f"/admin/stocks/{symbol}", rules).status == 200
 
 
 def set_phase(exchange: Exchange, symbol: str, phase: str) -> None:
@@ -20,14 +26,14 @@ def set_phase(exchange: Exchange, symbol: str, phase: str) -> None:
 def test_halt_is_shown_and_refuses_orders_in_words_until_trading_continues(
     watched: Watched, exchange: Exchange, market: Api
 ) -> None:
-    rules = {"reference_price": 2000}
-    assert exchange.admin().call("PUT", f"/admin/stocks/{SYMBOL}", rules).status == 200
+    set_rules(exchange, SYMBOL)
     market.place("ask", SYMBOL, 500, 2010)
     page = watched.open(f"#/stock/{SYMBOL}")
+    expect(page.locator(".watch")).to_contain_text(SYMBOL)
     watched.sign_in(exchange.register("Halted"))
     set_phase(exchange, SYMBOL, "halted")
     note = page.locator(".quote .note")
-    expect(note).to_contain_text("halted: nothing is traded", timeout=ASKED_MS)
+    expect(note).to_contain_text("halted: nothing is traded", timeout=TOLD_MS)
     page.fill("#field-price", "20.10")
     page.fill("#field-quantity", "300")
     page.fill("#field-document_number", "12345678901")
@@ -37,9 +43,19 @@ def test_halt_is_shown_and_refuses_orders_in_words_until_trading_continues(
     expect(page.locator("#field-quantity")).to_have_value("300")
     page.goto(f"{watched.url}/#/market")
     row = page.locator("tbody tr", has_text=SYMBOL)
-    expect(row).to_contain_text("halted", timeout=ASKED_MS)
+    expect(row).to_contain_text("halted", timeout=TOLD_MS)
     set_phase(exchange, SYMBOL, "continuous")
-    expect(row).not_to_contain_text("halted", timeout=ASKED_MS)
+    expect(row).not_to_contain_text("halted", timeout=TOLD_MS)
     page.goto(f"{watched.url}/#/stock/{SYMBOL}")
-    expect(note).not_to_contain_text("halted", timeout=ASKED_MS)
+    expect(note).not_to_contain_text("halted", timeout=TOLD_MS)
     watched.expect_errors("status of 409")
+
+
+def test_phase_of_a_symbol_without_orders_is_shown(watched: Watched, exchange: Exchange) -> None:
+    symbol = "QUIET3"
+    set_rules(exchange, symbol)
+    page = watched.open(f"#/stock/{symbol}")
+    note = page.locator(".quote .note")
+    expect(note).to_contain_text("not traded yet")
+    set_phase(exchange, symbol, "closed")
+    expect(note).to_contain_text("closed: nothing is traded", timeout=TOLD_MS)

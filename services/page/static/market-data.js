@@ -5,14 +5,10 @@ import { touch } from "./paint.js";
 import { get, hasKey } from "./rest.js";
 
 const TAPE_MAX = 100;
-// Phases change seldom, and are not part of the channels that the page has.
-const PHASES_MS = 5000;
 
 export const market = {
   tickers: new Map(),
   loaded: false,
-  // Of symbols that are not traded at the moment: halted or closed.
-  phases: new Map(),
   // The chosen symbol, and what belongs to it.
   symbol: null,
   stock: null,
@@ -64,33 +60,6 @@ async function readStock(symbol) {
   }
 }
 
-// Keep the phases of all symbols fresh while a view shows them.
-export function watchPhases() {
-  readPhases();
-  const timer = setInterval(readPhases, PHASES_MS);
-  return () => clearInterval(timer);
-}
-
-async function readPhases() {
-  if (!mayLook()) return;
-  const phases = new Map();
-  let cursor = "";
-  do {
-    const page = await get(`/stocks?limit=500${cursor}`);
-    if (!page) return;
-    for (const { symbol, phase } of page.stocks) {
-      if (phase !== "continuous") phases.set(symbol, phase);
-    }
-    cursor = page.next_cursor ? `&cursor=${encodeURIComponent(page.next_cursor)}` : "";
-  } while (cursor);
-  market.phases = phases;
-  touch("tickers");
-}
-
-function mayLook() {
-  return mayRead() && connection.state === "live" && !connection.paused;
-}
-
 // Call with each new trade of the chosen symbol, oldest first; with null after a hole.
 export function onTrade(listen) {
   tradeListeners.add(listen);
@@ -117,9 +86,6 @@ function missed() {
   for (const listen of tradeListeners) listen(null);
 }
 
-setInterval(() => {
-  if (market.symbol && mayLook()) readStock(market.symbol);
-}, PHASES_MS);
 on("trade", traded);
 on("gap", (gap) => {
   if (gap.symbol !== market.symbol) return;
@@ -134,7 +100,6 @@ on("ladder", (ladder) => {
 on("another-log", () => {
   market.tickers = new Map();
   market.loaded = false;
-  market.phases = new Map();
   forgetStock();
   missed();
   touch("tickers", "ladder", "tape", "stock");

@@ -2,7 +2,7 @@
 
 import { make, rows, setAttribute, setClass, table, write, cells, roving } from "./dom.js";
 import { NONE, change, price, quantity } from "./format.js";
-import { market, mayRead, watchPhases, watchTickers } from "./market-data.js";
+import { market, mayRead, watchTickers } from "./market-data.js";
 import { panel, show } from "./panels.js";
 import { SIGN_IN } from "./session.js";
 
@@ -26,8 +26,8 @@ function changeOf(ticker) {
   return found && ticker.open ? found.by / ticker.open : null;
 }
 
-function phaseOf({ symbol }) {
-  return market.phases.get(symbol) ?? "";
+function phaseOf({ phase }) {
+  return phase === "continuous" ? "" : phase;
 }
 
 function spreadOf({ ask, bid }) {
@@ -72,7 +72,7 @@ export function marketView(view) {
   });
   view.replaceChildren(make("h1", { class: "hidden", text: "Market" }), box.element);
   const drawing = show({ draw, topics: ["tickers", "connection-state"] });
-  const ends = [watchTickers(), watchPhases(), drawing];
+  const ends = [watchTickers(), drawing];
   return () => ends.forEach((end) => end());
 }
 

@@ -195,10 +195,9 @@ const STOPPED = {
 };
 
 function noteOf(ticker) {
-  const stopped = STOPPED[market.stock?.phase];
-  if (stopped) return stopped;
-  if (!market.stock || ticker) return "";
-  return market.stock.listed ? "not traded yet" : "not listed: no order has rested here yet";
+  if (ticker) return STOPPED[ticker.phase] ?? (ticker.last === null ? "not traded yet" : "");
+  if (!market.stock || market.stock.listed) return "";
+  return "not listed: no order has rested here yet";
 }
 
 // Draws a panel now, and when one of its topics changes. Returns a function that ends that.

@@ -8,6 +8,8 @@ import pytest
 from msgspec import structs
 
 from schemas.candles import INTERVALS_MS, Candle, Interval, start_of
+from schemas.commands import SetInstrument, SetPhase
+from schemas.instruments import InstrumentRules
 from schemas.operations import OperationsResource, ProcessState, StreamsState
 from services.feeds import hub as hubs
 from services.feeds.client import Subject
@@ -144,7 +146,26 @@ def shown(market: FeedMarket, symbol: str) -> dict[str, Any]:
         "ask": ask[0].price if ask else None,
         "ask_quantity": ask[0].total_quantity if ask else None,
         "sequence": last.sequence if last else 0,
+        "phase": "continuous",
     }
+
+
+def test_changed_phase_is_sent_with_the_ticker_once() -> None:
+    market = FeedMarket(symbols=1)
+    (symbol,) = market.symbols
+    market.trade(9)
+    market.send(SetInstrument(symbol, "0" * 16, InstrumentRules(), 100))
+    one, every = market.client(), market.client()
+    market.hub.subscribe(one[0], Subject("ticker", symbol))
+    market.hub.subscribe(every[0], Subject("ticker", "*"))
+    market.flush_later()
+    for _ in range(2):
+        market.send(SetPhase(symbol, "0" * 16, "halted"))
+        market.flush_later()
+    wanted = ["continuous", "halted"]
+    assert [ticker["phase"] for ticker in one[1].of_type("ticker")] == wanted
+    messages = every[1].of_type("tickers")
+    assert [each["phase"] for sent in messages for each in sent["tickers"]] == wanted
 
 
 def plain(ticker: dict[str, Any]) -> dict[str, Any]:

@@ -73,7 +73,8 @@ def test_ticker_without_a_trade_in_24_hours_keeps_the_last_price(api: ReaderApi)
 
 def test_ticker_of_an_unknown_symbol_is_empty(api: ReaderApi) -> None:
     found = api.get("/stocks/NEW/ticker")
-    assert {name for name, value in found.items() if value} == {"symbol", "window_start", "as_of"}
+    names = {"symbol", "phase", "window_start", "as_of"}
+    assert {name for name, value in found.items() if value} == names
 
 
 def test_restored_candles_have_the_same_day() -> None:
