@@ -42,6 +42,7 @@ class ChildProcess:
         self._cwd = cwd
         self._prefix = prefix
         self._process: Process | None = None
+        self._output_at = 0
 
     @property
     def pid(self) -> int:
@@ -66,6 +67,7 @@ class ChildProcess:
         _put_aside_when_large(self.log_file)
         env = server_environment(os.environ) if self._env is None else self._env
         with open(self.log_file, "ab", opener=_private) as log:
+            self._output_at = log.tell()
             self._process = spawn(
                 lambda: subprocess.Popen(  # noqa: S603 - the caller's own program, no shell
                     guarded(self.command, self._prefix),
@@ -78,6 +80,12 @@ class ChildProcess:
                     cwd=self._cwd,
                 )
             )
+
+    def output(self) -> bytes:
+        """Everything in its log since its last start."""
+        with open(self.log_file, "rb") as log:
+            log.seek(self._output_at)
+            return log.read()
 
     def wait(self, timeout_s: float) -> bool:
         """True when it has ended within the time."""

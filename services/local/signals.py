@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
 
-from services.runtime.lifecycle import stop_signals
+from services.runtime.stop_signals import stop_signals
 
 
 def quiet_kafka() -> None:

@@ -13,6 +13,7 @@ from collections.abc import Callable
 from services.runtime.errors import ExchangeError
 from services.runtime.logging_setup import configure
 from services.runtime.settings import Settings, read_settings
+from services.runtime.stop_signals import admit_stop_signals, stop_signals
 
 log = logging.getLogger(__name__)
 
@@ -62,14 +63,6 @@ class Stop:
             raise self._failure
 
 
-def stop_signals() -> list[signal.Signals]:
-    """Signals that request an ordered stop; SIGHUP, of a closed terminal, not under `nohup`."""
-    numbers = [signal.SIGINT, signal.SIGTERM]
-    if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:
-        numbers.append(signal.SIGHUP)
-    return numbers
-
-
 def run(service: str, environ: dict[str, str], main: Callable[[Settings, Stop], None]) -> int:
     """Run `main` as a service and return the process's exit code (see `errors`)."""
     configure(service, environ.get("EXCHANGE_LOG_LEVEL") or "INFO")
@@ -79,10 +72,12 @@ def run(service: str, environ: dict[str, str], main: Callable[[Settings, Stop], 
     stop = Stop()
     for number in stop_signals():
         signal.signal(number, stop.set)
+    admit_stop_signals()
     try:
         settings = read_settings(environ)
         log.info("starting")
-        main(settings, stop)
+        if not stop.is_set():
+            main(settings, stop)
         stop.raise_failure()
     except ExchangeError as error:
         log.error("%s", error)

@@ -1,6 +1,7 @@
 """Fault injector: begins the faults of a plan on the cluster and heals them after their time."""
 
 import contextlib
+import signal
 import threading
 import time
 from collections.abc import Callable
@@ -9,8 +10,9 @@ from concurrent.futures import ThreadPoolExecutor
 from msgspec import Struct, structs
 
 from infra.errors import InfraError
+from infra.process import ChildProcess
 from tests.chaos.clients import Clients
-from tests.chaos.cluster import Cluster
+from tests.chaos.cluster import SERVICES, Cluster
 from tests.chaos.foreign_writer import ForeignWriter
 from tests.chaos.plan import CLOCKS, PROGRAMS, ChaosPlan, Fault, FaultGroup
 from tests.chaos.small_disk import fill, make_room
@@ -22,6 +24,8 @@ _NOTICE_S = 20.0
 # After this time without recovery, the next fault is injected all the same.
 _RECOVERY_S = 60.0
 _POLL_S = 0.05
+# The first line of a service, written once it handles the signals that stop it.
+_STARTING = b'"message":"starting"'
 
 
 class HealedGroup(Struct, frozen=True):
@@ -33,6 +37,11 @@ class HealedGroup(Struct, frozen=True):
     group: FaultGroup
     healed_us: int
     ready_us: int | None = None
+
+
+def ended_before_start(process: ChildProcess) -> bool:
+    """True if SIGTERM ended a service before it could handle it: within its interpreter's start."""
+    return process.exit_code == -signal.SIGTERM and _STARTING not in process.output()
 
 
 class FaultInjector:
@@ -51,7 +60,8 @@ class FaultInjector:
         self._clients = clients
         self._now_us = clients.now_us
         self._ending = threading.Event()
-        # Exit codes of the programs that were stopped or superseded, by name.
+        # Exit codes of the programs that were stopped or superseded, or could not handle the stop
+        # yet, by name.
         self.stop_exits: dict[str, list[int | None]] = {}
         # Periods in which the gateway's clock was wrong: start and end.
         self.gateway_clock_wrong_us: list[tuple[int, int]] = []
@@ -186,10 +196,12 @@ class FaultInjector:
 
     def _stop(self, name: str) -> None:
         # It may have ended already, because of a fault of a server that it needs.
-        was_alive = self._cluster.process(name).alive
+        process = self._cluster.process(name)
+        was_alive = process.alive
         exit_code = self._cluster.stop(name)
         if was_alive:
-            self.stop_exits.setdefault(name, []).append(exit_code)
+            as_ = f"starting {name}" if name in SERVICES and ended_before_start(process) else name
+            self.stop_exits.setdefault(as_, []).append(exit_code)
 
     def _supersede(self, fault: Fault) -> None:
         self._cluster.process(fault.target).pause()

@@ -18,7 +18,12 @@ _RECOVERIES_SHOWN_MAX = 60
 _RECOVERABLE_EXITS: frozenset[int | None] = frozenset({3, 5})
 # 143: a JVM that was ended by SIGTERM.
 _STOP_EXITS = _RECOVERABLE_EXITS | {0, 143}
-_SUPERSEDED = 4
+# By the first word of a name: superseded by a newer matcher, and ended by SIGTERM before a service
+# could handle it.
+_EXITS_OF: dict[str, frozenset[int | None]] = {
+    "superseded": frozenset({4}),
+    "starting": frozenset({-15}),
+}
 
 
 class Recovery(Struct, frozen=True):
@@ -125,7 +130,7 @@ class Report(Struct, frozen=True, kw_only=True):
         found += [
             f"EXIT CODE: {name} was stopped and ended with {code}"
             for name, code in _flat(self.stop_exits)
-            if code not in ({_SUPERSEDED} if name.startswith("superseded") else _STOP_EXITS)
+            if code not in _EXITS_OF.get(name.split()[0], _STOP_EXITS)
         ]
         return found
 

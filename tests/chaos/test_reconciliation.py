@@ -190,7 +190,7 @@ def report() -> Report:
         not_live=[],
         webhooks=WebhookCheck(2, 2, 1, []),
         unexpected_exits={"matcher": [3, 5]},
-        stop_exits={"sink": [0], "kafka": [143], "superseded matcher": [4]},
+        stop_exits={"sink": [0], "kafka": [143], "superseded matcher": [4], "starting sink": [-15]},
         audit=["audit: all hold"],
         audit_holds=True,
         kinds={"halts": 2},
@@ -221,6 +221,8 @@ def test_report_with_any_failure_has_failed() -> None:
         structs.replace(good, unexpected_exits={"matcher": [6]}),
         structs.replace(good, stop_exits={"sink": [-9]}),
         structs.replace(good, stop_exits={"superseded matcher": [0]}),
+        structs.replace(good, stop_exits={"matcher": [-15]}),
+        structs.replace(good, stop_exits={"starting matcher": [-9]}),
         structs.replace(good, audit_holds=False),
         structs.replace(good, kinds={"halts": 2, "closes": 0}),
     ]

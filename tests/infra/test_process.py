@@ -164,6 +164,7 @@ def test_start_when_ended_before_runs_again_and_adds_to_the_log(tmp_path: Path) 
         assert child.wait(5)
 
     assert child.tail_of_log() == "hello\nhello"
+    assert child.output() == b"hello\n"
 
 
 def test_start_when_running_refuses(tmp_path: Path) -> None:

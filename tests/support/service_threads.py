@@ -9,19 +9,19 @@ import time
 from collections.abc import Callable
 from typing import Final
 
-from services.gateway.__main__ import gateway
+from services.gateway.process import gateway
 from services.local.exchange import LocalExchange
 from services.matcher.loop import MatcherLoop
 from services.matcher.recovery import LogTopics
-from services.reader.__main__ import reader
+from services.reader.process import reader
 from services.runtime.health import Health
 from services.runtime.kafka.client_config import kafka_access
 from services.runtime.kafka.topic_identity import log_identity
 from services.runtime.kafka.topics import TopicsAdmin
 from services.runtime.lifecycle import SWITCH_INTERVAL_S, Stop
 from services.runtime.settings import Settings
-from services.sink.__main__ import sink
-from services.webhooks.__main__ import webhooks
+from services.sink.process import sink
+from services.webhooks.process import webhooks
 from tests.support.patching import Replacement, patched
 
 # A service starts and ends within a second; the rest allows for a busy machine.

@@ -2,6 +2,8 @@
 
 import subprocess
 import sys
+from pathlib import Path
+from typing import Final
 
 import pytest
 
@@ -25,6 +27,23 @@ def main(settings, stop):
         print("stopped", flush=True)
 sys.exit(run("service", {}, main))
 """
+# The service gets SIGTERM when it begins to import its process.
+STOPPED_AT_START = """
+import os, runpy, signal, sys
+class Stopping:
+    def find_spec(self, name, path=None, target=None):
+        if name == service + ".process":
+            os.kill(os.getpid(), signal.SIGTERM)
+service = sys.argv.pop()
+sys.meta_path.insert(0, Stopping())
+runpy.run_module(service, run_name="__main__", alter_sys=True)
+"""
+ROOT: Final = Path(__file__).parents[3]
+SERVICES: Final = sorted(
+    f"services.{main.parent.name}"
+    for main in ROOT.glob("services/*/__main__.py")
+    if main.parent.name != "cli"
+)
 
 
 def started(program: str, *prefix: str) -> subprocess.Popen[str]:
@@ -59,3 +78,21 @@ def test_closed_terminal_does_not_stop_a_program_under_nohup(program: str) -> No
             process.wait(0.5)
         process.send_signal(15)
         assert process.wait(10) == 0
+
+
+def test_every_service_is_covered() -> None:
+    assert len(SERVICES) == 6
+
+
+@pytest.mark.parametrize("service", SERVICES)
+def test_service_that_is_stopped_while_it_starts_stops_in_order(service: str) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", STOPPED_AT_START, service],
+        env={"PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+    assert done.returncode == 0, done.stderr
+    assert [line for line in done.stderr.splitlines() if "stopped" in line], done.stderr

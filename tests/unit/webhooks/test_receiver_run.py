@@ -5,9 +5,9 @@ import asyncio
 import pytest
 
 from schemas.brokers import WebhookSecret, webhook_secret
-from services.webhooks.__main__ import receivers_max
 from services.webhooks.loop import TURN_S, WebhookLoop
 from services.webhooks.outbox import Attempted, ClaimedReceiver, Ended, WebhookDelivery
+from services.webhooks.process import receivers_max
 from services.webhooks.receiver_run import (
     ERROR_PAUSE_S,
     POSTPONED_S,
