@@ -12,6 +12,7 @@ from msgspec import Meta, Struct
 
 from schemas.topology import Durability
 from services.runtime.errors import SettingsError
+from services.runtime.setting_texts import accepted_values, with_similar
 
 PREFIX = "EXCHANGE_"
 # Secrets that a file may contain instead. Kafka's password file is read by `kafka_access`, because
@@ -49,7 +50,13 @@ class Settings(Struct, frozen=True, kw_only=True):
     """TLS with Kafka: file with the certificate authority; `probe`: the system's authorities."""
     access: Access = "open"
     """Secured: `exchange run` gives every service a separate user on Kafka and PostgreSQL."""
-    topic_prefix: Annotated[str, Meta(pattern=r"^[a-z0-9.-]{0,40}$(?!\n)")] = ""
+    topic_prefix: Annotated[
+        str,
+        Meta(
+            pattern=r"^[a-z0-9.-]{0,40}$(?!\n)",
+            description="a text of up to 40 lower-case letters, digits, dots and hyphens",
+        ),
+    ] = ""
     """Prefix of every topic's name, so that several exchanges can share one Kafka."""
     partitions: Annotated[int, Meta(ge=1, le=4096)] = 2
     """Partitions of the symbol topics, at creation; they never change afterwards."""
@@ -173,9 +180,9 @@ def read_settings(environ: Mapping[str, str]) -> Settings:
     known = {variable(field): field for field in Settings.__struct_fields__}
     unknown = sorted(given.keys() - known.keys())
     if unknown:
-        raise SettingsError(
-            f"unknown setting {', '.join(unknown)}; known are {', '.join(sorted(known))}"
-        )
+        # Not ignored: a misspelt limit would silently be the default.
+        names = ", ".join(with_similar(name, known, PREFIX) for name in unknown)
+        raise SettingsError(f"unknown setting {names}; docs/operating.md lists all settings")
     values: dict[str, str] = {known[name]: text for name, text in given.items() if text}
     for field, text in values.items():
         # Such text can be written neither to a file nor to a terminal.
@@ -186,17 +193,21 @@ def read_settings(environ: Mapping[str, str]) -> Settings:
         if file and field not in values:
             values[field] = _secret_in(file, f"{field}_file")
     for field, text in values.items():
-        _convert({field: text}, variable(field), text)
-    return _convert(values, PREFIX, "")
+        _require_valid(field, text)
+    return _convert(values)
 
 
-def _convert(values: dict[str, str], name: str, text: str) -> Settings:
+def _convert(values: dict[str, str]) -> Settings:
+    return msgspec.convert(values, Settings, strict=False, dec_hook=_decode)
+
+
+def _require_valid(field: str, text: str) -> None:
     try:
-        return msgspec.convert(values, Settings, strict=False, dec_hook=_decode)
+        _convert({field: text})
     except msgspec.ValidationError as error:
-        reason = str(error).split(" - at ")[0]
-        shown = "..." if any(word in name for word in _SECRET_NAMES) else text
-        raise SettingsError(f"{name}={shown!s}: {reason}") from error
+        shown = "..." if any(word in variable(field) for word in _SECRET_NAMES) else text
+        accepted = accepted_values(Settings, field)
+        raise SettingsError(f"{variable(field)}={shown}: must be {accepted}") from error
 
 
 def _secret_in(file: str, field: str) -> str:

@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from services.runtime.errors import SettingsError
+from services.runtime.setting_texts import accepted_values
 from services.runtime.settings import Settings, parse_partitions, read_settings, require, variable
 
 
@@ -56,9 +57,51 @@ def test_invalid_key_is_not_shown() -> None:
     assert "EXCHANGE_ADMIN_KEY" in str(caught.value)
 
 
-def test_unknown_setting_is_reported_with_the_known_ones() -> None:
-    with pytest.raises(SettingsError, match=r"unknown setting EXCHANGE_PROT; known are .*_PORT"):
-        read_settings({"EXCHANGE_PROT": "1"})
+@pytest.mark.parametrize(
+    ("name", "text", "accepted"),
+    [
+        ("EXCHANGE_PORT", "http", "a whole number from 0 to 65535"),
+        ("EXCHANGE_METRICS_PORT", "65536", "a whole number from 0 to 65535"),
+        ("EXCHANGE_DURABILITY", "maybe", "fsync or process or replicated"),
+        ("EXCHANGE_METRICS_ON_API", "yes", "true or false"),
+        ("EXCHANGE_GATEWAY", "g" * 65, "a text of 0 to 64 characters"),
+        (
+            "EXCHANGE_TOPIC_PREFIX",
+            "UPPER",
+            "a text of up to 40 lower-case letters, digits, dots and hyphens",
+        ),
+    ],
+)
+def test_invalid_setting_is_reported_with_the_values_it_accepts(
+    name: str, text: str, accepted: str
+) -> None:
+    with pytest.raises(SettingsError) as caught:
+        read_settings({name: text})
+    assert str(caught.value) == f"{name}={text}: must be {accepted}"
+
+
+def test_every_setting_that_can_be_invalid_has_its_values_in_words() -> None:
+    free = {"kafka", "database_url", "kafka_user", "kafka_password", "kafka_ca", "host"}
+    free |= {"data_dir", "reader_url", "metrics_host", "origins", "hosts", "disks"}
+    free |= {"webhook_allow_cidrs"}
+    free |= {field for field in Settings.__struct_fields__ if field.endswith("_file")}
+    for field in set(Settings.__struct_fields__) - free:
+        assert accepted_values(Settings, field)
+
+
+@pytest.mark.parametrize(
+    ("name", "hint"),
+    [
+        ("EXCHANGE_PROT", " (did you mean EXCHANGE_PORT?)"),
+        ("EXCHANGE_RATE_ORDER", " (did you mean EXCHANGE_RATE_ORDERS?)"),
+        ("EXCHANGE_XYZZYX", ""),
+    ],
+)
+def test_unknown_setting_is_reported_with_the_most_similar_one(name: str, hint: str) -> None:
+    with pytest.raises(SettingsError) as caught:
+        read_settings({name: "1"})
+    expected = f"unknown setting {name}{hint}; docs/operating.md lists all settings"
+    assert str(caught.value) == expected
 
 
 def test_missing_setting_is_reported_by_name() -> None:
