@@ -17,7 +17,8 @@ from services.api.body import require_no_fields
 from services.api.brokers import Caller
 from services.api.decoding import invalid_fields
 from services.api.headers import bearer_key
-from services.api.messages import ProblemError
+from services.api.messages import ProblemError, order_not_found
+from services.api.query import count_fault
 from services.ingest.admission import admit, admit_registration
 from services.ingest.registration import RANDOM_BYTES, new_broker
 from services.runtime.clock import now_ms
@@ -68,7 +69,7 @@ class DesignApi:
         require_no_fields(await _body(request))
         cancelled = await self._design.cancel(broker.broker_id, order_id)
         if cancelled is None:
-            raise _no_order()
+            raise order_not_found()
         if cancelled.reason not in _GONE:
             raise ProblemError(
                 "too_late_to_cancel",
@@ -82,7 +83,7 @@ class DesignApi:
         broker = await self._broker(request)
         found = await self._design.order(broker.broker_id, _order_id(request))
         if found is None:
-            raise _no_order()
+            raise order_not_found()
         return _json(200, found)
 
     async def price(self, request: Request) -> Response:
@@ -137,15 +138,11 @@ def _json(status: int, body: bytes) -> Response:
     return Response(body, status, media_type="application/json")
 
 
-def _no_order() -> ProblemError:
-    return ProblemError("order_not_found", "No such order of yours.")
-
-
 def _order_id(request: Request) -> str:
     try:
         return msgspec.convert(request.path_params["order_id"], OrderId)
     except msgspec.ValidationError:
-        raise _no_order() from None
+        raise order_not_found() from None
 
 
 def _asked(request: Request, name: str, default: int, most: int) -> tuple[str, int]:
@@ -157,7 +154,7 @@ def _asked(request: Request, name: str, default: int, most: int) -> tuple[str, i
     text = request.query_params.get(name, str(default))
     count = int(text) if text.isascii() and text.isdecimal() and len(text) <= len(str(most)) else 0
     if not 1 <= count <= most:
-        faults.append(FieldFault(f"/{name}", f"a whole number from 1 to {most}"))
+        faults.append(FieldFault(f"/{name}", count_fault(most)))
     if faults:
-        raise ProblemError("invalid", "The request is not acceptable.", errors=faults)
+        raise invalid_fields(faults)
     return symbol, count

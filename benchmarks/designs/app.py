@@ -81,7 +81,7 @@ async def _problem(_: Request, error: Exception) -> Response:
 async def _no_route(request: Request, error: Exception) -> Response:
     if isinstance(error, HTTPException) and error.status_code == 405:  # noqa: PLR2004
         return await _problem(request, ProblemError("method_not_allowed", "see Allow"))
-    return await _problem(request, ProblemError("not_found", "there is nothing at this path"))
+    return await _problem(request, ProblemError("not_found", "no call has this path"))
 
 
 async def _no_connection(request: Request, _: Exception) -> Response:

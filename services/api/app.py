@@ -183,11 +183,13 @@ class ApiApp:
         # The answer to a path or method that no call has.
         self._checks.admit_open(scope, headers)
         if resource is _UNMATCHED:
-            raise ProblemError("not_found", "there is nothing at this path")
+            raise ProblemError("not_found", "no call has this path; /docs lists all calls")
         allow = (("Allow", resource.allow),)
         if method == "OPTIONS":
             return Response(204, headers=allow)
-        raise ProblemError("method_not_allowed", f"allowed here: {resource.allow}", headers=allow)
+        raise ProblemError(
+            "method_not_allowed", f"this path allows {resource.allow}", headers=allow
+        )
 
     async def _call(
         self,

@@ -21,6 +21,7 @@ from schemas.brokers import Broker
 from schemas.rest import FieldFault
 from services.api.body import ClientGoneError, read_body_of
 from services.api.checks import internal_error
+from services.api.decoding import invalid_fields
 from services.api.docs_page import add_pages
 from services.api.messages import BODILESS, Parameter, ProblemError, Response, Route
 from services.api.query import require_known_query
@@ -132,8 +133,7 @@ async def _on_problem(request: Request, error: ProblemError) -> HttpResponse:
 
 async def _on_validation_error(request: Request, error: RequestValidationError) -> HttpResponse:
     faults = [_fault(each) for each in error.errors()]
-    problem = ProblemError("invalid", "the request is not acceptable", errors=faults)
-    return _http_response(problem.response(request.state.request_id))
+    return _http_response(invalid_fields(faults).response(request.state.request_id))
 
 
 def _fault(error: dict[str, Any]) -> FieldFault:

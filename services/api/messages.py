@@ -25,6 +25,8 @@ BODY_BYTES_MAX: Final = 4 * 1024
 BODILESS: Final = frozenset({204, 304})
 PROBLEM_CONTENT_TYPE = "application/problem+json"
 NOBODY: Final = Broker(broker_id="", name="", api_key_hash="", created_at=0)
+# Requests that one for an unknown order counts for: PostgreSQL and Kafka were asked for it.
+UNKNOWN_ORDER_TOKENS: Final = 10
 
 encode: Final = msgspec.json.Encoder().encode
 
@@ -169,6 +171,13 @@ class ProblemError(Exception):
         """The HTTP answer with the problem as its body."""
         body = encode(self.problem(request_id))
         return Response(self.status, body, self.headers, PROBLEM_CONTENT_TYPE)
+
+
+def order_not_found() -> ProblemError:
+    """404: the id names no order of the caller."""
+    return ProblemError("order_not_found", "this broker has no order with this id").costing(
+        UNKNOWN_ORDER_TOKENS
+    )
 
 
 def not_accepted(detail: str, *, close: bool = False) -> ProblemError:

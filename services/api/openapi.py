@@ -256,5 +256,5 @@ def _problem(status: int, codes: list[str], schema: Document) -> Document:
 
 
 def _example(code: str) -> Any:
-    problem = ProblemError(code, "what was wrong with this request")
+    problem = ProblemError(code, "explains this occurrence of the problem")
     return msgspec.json.decode(problem.response("b7e4-1").body)

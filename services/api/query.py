@@ -10,7 +10,8 @@ from pydantic_core import core_schema
 
 from schemas.rest import FieldFault, Instant
 from schemas.units import NewSymbol, milliseconds
-from services.api.messages import Parameter, ProblemError
+from services.api.decoding import invalid_fields
+from services.api.messages import Parameter
 
 
 def count_parameter(name: str, default: int, most: int, description: str) -> Parameter:
@@ -28,6 +29,11 @@ def read_count(text: str, most: int) -> int | None:
     return count if 1 <= count <= most else None
 
 
+def count_fault(most: int) -> str:
+    """The fault of a text that `read_count` refuses."""
+    return f"must be a whole number from 1 to {most}"
+
+
 class Count:
     """Annotation of a FastAPI parameter: a whole number from 1 to `most`, read as above."""
 
@@ -37,7 +43,7 @@ class Count:
     def _read(self, text: str) -> int:
         count = read_count(text, self._most)
         if count is None:
-            raise ValueError(f"a whole number from 1 to {self._most}")
+            raise ValueError(count_fault(self._most))
         return count
 
     def __get_pydantic_core_schema__(self, _: Any, __: Any) -> core_schema.CoreSchema:
@@ -102,8 +108,9 @@ def require_known_query(query_string: bytes, known: Collection[str]) -> None:
         if name not in known or names.count(name) > 1
     ]
     if faults:
-        raise ProblemError("invalid", "the request is not acceptable", errors=faults)
+        raise invalid_fields(faults)
 
 
-TICKER = Text(NewSymbol, "1 to 10 of A-Z, 0-9, dot, underscore and hyphen, but not . or ..")
+NOT_A_SYMBOL = "must be 1 to 10 of A-Z, 0-9, dot, underscore and hyphen, but not . or .."
+TICKER = Text(NewSymbol, NOT_A_SYMBOL)
 SymbolInPath = Annotated[str, TICKER, Path()]

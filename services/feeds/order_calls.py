@@ -8,7 +8,15 @@ from schemas.brokers import Broker
 from schemas.rest import OrderRequest, ReplaceRequest
 from schemas.units import Side
 from services.api.direct import reply_later
-from services.api.messages import Budget, ProblemError, Reply, Request, Response, not_accepted
+from services.api.messages import (
+    Budget,
+    ProblemError,
+    Reply,
+    Request,
+    Response,
+    not_accepted,
+    order_not_found,
+)
 from services.feeds.left_orders import GatewayProcess
 from services.ingest.admission import admit, admit_replacement
 from services.ingest.app import Ingest
@@ -19,7 +27,6 @@ from services.ingest.app_replace import require_replaceable
 from services.ingest.batch_admission import Item, admit_batch
 from services.ingest.order_ids import SessionIds
 from services.ingest.prefer import Preferences
-from services.ingest.settling import order_not_found
 
 log = logging.getLogger(__name__)
 

@@ -9,12 +9,12 @@ from schemas.topics import COMMANDS
 from services.api.app import ProblemError, Request, Response, json_response
 from services.api.body import require_no_fields
 from services.api.direct import awaited, reply_later
-from services.api.messages import Reply
+from services.api.messages import Reply, order_not_found
 from services.ingest.context import IngestContext, OutcomeReply, Sent, preferences_of
 from services.ingest.lookup import LookupUnavailableError
 from services.ingest.prefer import Preferences, applied
 from services.ingest.publish import Delivery
-from services.ingest.settling import known, order_not_found, partition_of, settled
+from services.ingest.settling import known, partition_of, settled
 from services.ingest.waiters import CancelResult, OnCancelResult
 
 _GONE = frozenset({"cancelled", "expired", "self_trade", "price_band"})
@@ -110,7 +110,7 @@ class CancelOrderHandler:
         return self._context.publisher.send(self._topic, partition, None, value)
 
     def partition(self, request: Request) -> int:
-        """The partition of the order. Raises ProblemError order_not_found for what is no id."""
+        """The partition of the order. Raises ProblemError order_not_found for an invalid id."""
         return partition_of(request, self._context.partitions)
 
     async def answer(

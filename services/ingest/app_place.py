@@ -106,7 +106,7 @@ class PlaceOrderHandler:
             original_id = event.original_order_id or ""
             raise ProblemError(
                 "client_order_id_reused",
-                f"order {original_id} of other content has this client_order_id",
+                f"order {original_id} has this client_order_id already, and other content",
                 order=await self._context.find(original_id, request),
             )
         if isinstance(event, CommandRefused):

@@ -15,7 +15,7 @@ from schemas.units import milliseconds, rfc3339
 from services.api.app import ProblemError, Request, Response, Route, json_response, not_accepted
 from services.api.decoding import Faults, invalid_fields
 from services.api.direct import awaited
-from services.api.messages import Reply
+from services.api.messages import Reply, order_not_found
 from services.ingest.admission import admit_replacement
 from services.ingest.context import (
     IngestContext,
@@ -28,7 +28,7 @@ from services.ingest.lookup import LookupUnavailableError
 from services.ingest.prefer import Preferences, applied
 from services.ingest.refusals import raise_refusal
 from services.ingest.route_parts import PREFER_OUTCOME, WRITING_PROBLEMS
-from services.ingest.settling import known, order_not_found, partition_of, settled
+from services.ingest.settling import known, partition_of, settled
 from services.ingest.waiters import OnOutcome
 
 _CALL_BYTES: Final = 8

@@ -80,7 +80,9 @@ class IngestContext(Struct, frozen=True):
     def require_level(self, partition: int, level: int) -> None:
         """Raises ProblemError (503) unless the partition's matcher follows the rules of a level."""
         if self.rules_level(partition) < level:
-            raise not_accepted("the matcher of this symbol does not have these rules yet")
+            raise not_accepted(
+                "the matcher of this symbol is an older version without this feature"
+            )
 
     def wait_ms(self, preferences: Preferences) -> int:
         """Milliseconds that this request may wait for its outcome."""
@@ -128,7 +130,7 @@ class IngestContext(Struct, frozen=True):
         """Wait until the log has a command. Raises ProblemError: 503, or 504 with this text."""
         result = await delivery.wait(self.publisher.delivery_timeout_s)
         if result == "not_stored":
-            raise not_accepted("the log refused it; nothing was written")
+            raise not_accepted("Kafka refused the record; nothing was written")
         if result != "stored":
             raise ProblemError("outcome_unknown", unknown)
 

@@ -103,15 +103,15 @@ class Publisher:
         """Queue a record; None as `value` deletes the key. Raises ProblemError not_accepted, and
         then nothing was written. `on_failure` runs on the loop if the result is not `stored`."""
         if not self._sender.available:
-            raise not_accepted("the log is not available now; nothing was written")
+            raise not_accepted("the command log is not available now; nothing was written")
         if self._sent - self.settled >= self._in_flight_max:
-            raise not_accepted("too many requests wait for the log; nothing was written")
+            raise not_accepted("too many requests wait for the command log; nothing was written")
         delivery = Delivery(self, self._loop, on_failure)
         try:
             self._sender.send(topic, partition, key, value, delivery.on_delivery)
         except BufferError:
-            raise not_accepted("the way to the log is full; nothing was written") from None
+            raise not_accepted("the producer queue is full; nothing was written") from None
         except NotQueuedError:
-            raise not_accepted("the log does not take the record; nothing was written") from None
+            raise not_accepted("the producer refused the record; nothing was written") from None
         self._sent += 1
         return delivery

@@ -1,4 +1,4 @@
-"""Looks up orders of a call whose outcome is known, and names those that do not exist."""
+"""Looks up orders of a call whose outcome is known; 404 for an order that does not exist."""
 
 import asyncio
 from collections.abc import Callable
@@ -8,20 +8,14 @@ import msgspec
 from schemas import ids
 from schemas.rest import OrderResource
 from schemas.units import OrderId
-from services.api.app import ProblemError, Request, not_accepted
+from services.api.app import Request, not_accepted
+from services.api.messages import order_not_found
 from services.ingest.context import IngestContext
 from services.ingest.lookup import LookupUnavailableError
 
 # How long a reader in another process may lag behind the outcome that this process received.
 SETTLE_S = 1.0
 _SETTLE_STEP_S = 0.05
-# Cancels that one of an unknown order counts for: PostgreSQL and Kafka were asked for it.
-UNKNOWN_TOKENS = 10
-
-
-def order_not_found() -> ProblemError:
-    """The problem of an id that names no order of the caller."""
-    return ProblemError("order_not_found", "No such order of yours.").costing(UNKNOWN_TOKENS)
 
 
 def known(order: OrderResource | None) -> OrderResource:
@@ -32,8 +26,8 @@ def known(order: OrderResource | None) -> OrderResource:
 
 
 def partition_of(request: Request, partitions: int) -> int:
-    """The partition of the request's order. Raises ProblemError order_not_found for what is no
-    id."""
+    """The partition of the request's order. Raises ProblemError order_not_found if the
+    path has no valid order id."""
     order_id = request.identifier("order_id")
     partition = ids.partition_of(order_id)
     try:

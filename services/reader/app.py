@@ -29,7 +29,7 @@ from services.api.app import (
 )
 from services.api.brokers import BrokerDirectory
 from services.api.direct import awaited, reply_later
-from services.api.messages import Reply
+from services.api.messages import UNKNOWN_ORDER_TOKENS, Reply, order_not_found
 from services.api.query import count_parameter
 from services.reader.errors import (
     ArchiveBehindError,
@@ -53,8 +53,6 @@ from services.runtime.metrics import NEXT_COMMAND, ORDERS_IN_MEMORY
 TRADES_DEFAULT = 50
 DEPTH_DEFAULT = 10
 DEPTH_MAX = 50
-# Requests that an order counts for that is not found: PostgreSQL and Kafka were asked for it.
-UNKNOWN_TOKENS = 10
 # As the document shows them, without the guard against a final newline that Python needs.
 _UUID_SCHEMA = {"type": "string", "format": "uuid"}
 _SYMBOL_SCHEMA = {"type": "string", "pattern": "^[A-Z0-9._-]{1,10}$"}
@@ -251,7 +249,7 @@ class Reader:
         except OrderStateUnknownError as error:
             raise _unreadable() from error
         if order is None:
-            raise _not_found()
+            raise order_not_found()
         return json_response(200, order)
 
     async def get_trades(self, request: Request) -> Response:
@@ -265,7 +263,7 @@ class Reader:
         except OrderStateUnknownError as error:
             raise _unreadable() from error
         if found is None:
-            raise _not_found()
+            raise order_not_found()
         page = [trade.resource() for trade in found[:limit]]
         more = len(found) > limit
         return json_response(200, TradesResource(page, page[-1].trade_id if more else None))
@@ -276,7 +274,7 @@ class Reader:
         symbol, trades = symbol_and_count(request, "trades", TRADES_DEFAULT, TRADES_MAX)
         price = self._views.price(symbol, trades, self._clock())
         if price is None:
-            raise ProblemError("no_trades", f"{symbol} has not traded yet.")
+            raise ProblemError("no_trades", f"{symbol} has not traded yet")
         return json_response(200, price)
 
     def get_book(self, request: Request, _: Reply) -> Response:
@@ -365,9 +363,5 @@ class Reader:
         ]
 
 
-def _not_found() -> ProblemError:
-    return ProblemError("order_not_found", "No such order of yours.").costing(UNKNOWN_TOKENS)
-
-
 def _unreadable() -> ProblemError:
-    return not_accepted("the order cannot be read now; try again").costing(UNKNOWN_TOKENS)
+    return not_accepted("the order cannot be read now; try again").costing(UNKNOWN_ORDER_TOKENS)

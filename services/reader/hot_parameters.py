@@ -4,8 +4,9 @@ import msgspec
 
 from schemas.rest import FieldFault
 from schemas.units import NewSymbol
-from services.api.app import Parameter, ProblemError, Request
-from services.api.query import count_parameter, read_count
+from services.api.app import Parameter, Request
+from services.api.decoding import invalid_fields
+from services.api.query import NOT_A_SYMBOL, count_fault, count_parameter, read_count
 
 # Items of a list in one answer: some milliseconds of work, so that requests between see no delay.
 PAGE_DEFAULT = 100
@@ -28,12 +29,12 @@ def page_of(request: Request, cursor_kind: object, default: int) -> tuple[int, s
     text = request.query.get("limit")
     limit = default if text is None else read_count(text, PAGE_MAX)
     if limit is None:
-        faults.append(FieldFault("/limit", f"a whole number from 1 to {PAGE_MAX}"))
+        faults.append(FieldFault("/limit", count_fault(PAGE_MAX)))
     cursor = request.query.get("cursor")
     if cursor is not None and not is_text_of(cursor_kind, cursor):
         faults.append(FieldFault("/cursor", "must be the next_cursor of an answer"))
     if limit is None or faults:
-        raise ProblemError("invalid", "the request is not acceptable", errors=faults)
+        raise invalid_fields(faults)
     return limit, cursor
 
 
@@ -51,12 +52,11 @@ def symbol_and_count(request: Request, name: str, default: int, most: int) -> tu
     faults = []
     symbol = request.parameters["symbol"]
     if not is_text_of(NewSymbol, symbol):
-        detail = "1 to 10 of A-Z, 0-9, dot, underscore and hyphen, but not . or .."
-        faults.append(FieldFault("/symbol", detail))
+        faults.append(FieldFault("/symbol", NOT_A_SYMBOL))
     text = request.query.get(name)
     count = default if text is None else read_count(text, most)
     if count is None:
-        faults.append(FieldFault(f"/{name}", f"a whole number from 1 to {most}"))
+        faults.append(FieldFault(f"/{name}", count_fault(most)))
     if count is None or faults:
-        raise ProblemError("invalid", "the request is not acceptable", errors=faults)
+        raise invalid_fields(faults)
     return symbol, count

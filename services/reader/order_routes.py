@@ -39,8 +39,7 @@ class OrderQuery(OwnQuery):
         None
     )
     client_order_id: Annotated[
-        Annotated[str, Text(ClientOrderId, "1 to 64 of A-Z, a-z, 0-9, dot, underscore, colon, -")]
-        | None,
+        Annotated[str, Text(ClientOrderId, "must be 1 to 64 of A-Z, a-z, 0-9, . _ : and -")] | None,
         Field(description="Only orders with this client order id"),
     ] = None
     start: Annotated[

@@ -22,6 +22,7 @@ from schemas.own_events import own_events_of
 from schemas.rest import OrderRequest
 from schemas.units import rfc3339
 from services.api.app import ProblemError, Response, not_accepted
+from services.api.messages import order_not_found
 from services.api.partition_map import PartitionMap
 from services.ingest import app_place, order_ids
 from services.ingest.admission import admit
@@ -149,7 +150,7 @@ def _grant(*arguments: Any) -> None:
 
 
 def _not_found(*_: object) -> None:
-    raise ProblemError("order_not_found", "No such order of yours.")
+    raise order_not_found()
 
 
 def _other_partition(time_ms: int, partition: int, random_bits: int) -> str:

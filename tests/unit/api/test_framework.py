@@ -105,7 +105,7 @@ def test_count_out_of_bounds_is_422_with_its_pointer(limit: str) -> None:
     response = answer(make_api(), request_of("GET", f"/items/7?limit={limit}"))
     assert problem(response) == (422, "invalid")
     assert response.body["errors"] == [
-        {"pointer": "/limit", "detail": "a whole number from 1 to 200"}
+        {"pointer": "/limit", "detail": "must be a whole number from 1 to 200"}
     ]
 
 

@@ -4,11 +4,10 @@ from collections import Counter
 
 import pytest
 
-from services.api.messages import ProblemError, Response
+from services.api.messages import UNKNOWN_ORDER_TOKENS, ProblemError, Response, order_not_found
 from services.feeds import order_entry
 from services.feeds.session import OPERATIONS_BURST
 from services.ingest.prefer import Preferences
-from services.ingest.settling import UNKNOWN_TOKENS, order_not_found
 from tests.support.feed_session import KEY, ORDER, ConnectedClient
 from tests.support.reader_outcomes import ALICE
 
@@ -271,7 +270,10 @@ def test_unknown_order_costs_its_budget_more(trader: ConnectedClient) -> None:
         values = {"values": {"quantity": 2}} if op == "replace" else {}
         trader.send(op=op, id=request_id, order_id="00000000-0000-7000-8000-000000000001", **values)
         trader.calls.replies[-1](order_not_found())
-    assert trader.calls.charged == [("cancels", UNKNOWN_TOKENS), ("orders", UNKNOWN_TOKENS)]
+    assert trader.calls.charged == [
+        ("cancels", UNKNOWN_ORDER_TOKENS),
+        ("orders", UNKNOWN_ORDER_TOKENS),
+    ]
 
 
 def test_end_of_the_connection_cancels_its_orders_that_may_be_open(
