@@ -35,8 +35,10 @@ logger = logging.getLogger(__name__)
 
 # Commands per round, between two checks of claims and of delivery errors.
 RECORDS_MAX = 2_000
-# The longest pause between two checks of the clock, of claims and of delivery errors.
-WAIT_S = 0.02
+# The longest pause between two checks of claims and of delivery errors, and the longest between two
+# checks of the clock while an order is due or soon will be.
+WAIT_S = 0.1
+WAIT_FOR_CLOCK_S = 0.02
 # A round that took longer means a frozen process: others may have claimed its partitions.
 FROZEN_S = 1.0
 PROGRESS_EVERY_S = 5.0
@@ -195,7 +197,7 @@ class MatcherLoop:
         *,
         tick: bool = True,
     ) -> None:
-        messages = consumer.poll(RECORDS_MAX, WAIT_S)
+        messages = consumer.poll(RECORDS_MAX, _wait_s(owned.values()) if tick else WAIT_S)
         if time.monotonic() - self._awake_at > FROZEN_S:
             watch.confirm(consumer)
         self._awake_at = time.monotonic()
@@ -221,3 +223,9 @@ class MatcherLoop:
         if self._left is None:
             return Check(ok=False, detail="claiming")
         return Check(ok=not self._left, detail=self._progress())
+
+
+def _wait_s(owned: Iterable[PartitionMatcher]) -> float:
+    """The longest wait for commands, in seconds."""
+    soon_ms = now_ms() + int(1000 * WAIT_S)
+    return WAIT_FOR_CLOCK_S if any(one.due_by(soon_ms) for one in owned) else WAIT_S

@@ -147,6 +147,11 @@ class PartitionMatcher:
         if self.engine.quotas != quotas:
             self._publisher.set_quotas(self._claimed.partition, quotas)
 
+    def due_by(self, time_ms: int) -> bool:
+        """True if an order is due by then."""
+        due = self.engine.next_due()
+        return due is not None and due <= time_ms
+
     def tick_if_due(self, now_ms: int) -> None:
         """Send a tick if an order is due and no command has expired it, or after a long silence."""
         if self.next_offset != self._quiet_offset:

@@ -72,8 +72,9 @@ class Fetch(Struct, frozen=True):
 
 
 # For orders and their outcomes: answered as soon as there is a record. In a backlog every fetch is
-# full nevertheless. The end of a partition behind a transaction's marker shows by an empty answer.
-AT_ONCE = Fetch(wait_ms=100, bytes_min=1)
+# full nevertheless. The end of a partition behind a transaction's marker shows by an empty answer,
+# which reads that wait for that end (read_your_writes) have the time for.
+AT_ONCE = Fetch(wait_ms=250, bytes_min=1)
 
 
 class Partition(NamedTuple):

@@ -18,8 +18,10 @@ from services.runtime.logging_setup import kafka_logger
 
 log = logging.getLogger(__name__)
 
-# Interval of collecting delivery reports, which matter only to requests with a late outcome.
+# Delivery reports gather for this long: they matter only to requests with a late outcome.
 POLL_INTERVAL_S = 0.005
+# The longest wait for a report, between two checks whether to stop.
+QUIET_S = 0.1
 # Bounds the records in the client while the broker is away.
 QUEUE_RECORDS_MAX = 100_000
 FLUSH_TIMEOUT_S = 10.0
@@ -140,9 +142,10 @@ class Sender:
 
     def _poll(self) -> None:
         try:
-            # Sleeping outside poll() gathers the reports of a few milliseconds into one wake-up.
+            # Sleeping outside poll() gathers the reports of a few milliseconds into one wake-up,
+            # waiting inside it lets a quiet client rest.
             while not self._stopping.wait(POLL_INTERVAL_S):
-                self._producer.poll(0)
+                self._producer.poll(QUIET_S)
                 if not self.available and not self._failed.is_set():
                     self._probe()
         except (KafkaException, SystemError) as error:

@@ -83,6 +83,9 @@ class Market:
         """Records of outcomes sent so far."""
         return self._sent.topics.count("exchange.executions.v1")
 
+    def due_by(self, time_ms: int) -> bool:
+        return self._matcher.due_by(time_ms)
+
     def ticks_at(self, now_ms: int) -> int:
         before = self._sent.topics.count("exchange.commands.v1")
         self._matcher.tick_if_due(now_ms)
@@ -97,6 +100,13 @@ def test_tick_of_a_due_order_is_sent_once_and_again_after_a_loss() -> None:
     assert market.ticks_at(LATE_MS + TICK_REPEAT_MS) == 1
     market.write(Tick(), DUE_MS)
     assert market.ticks_at(LATE_MS + 3 * TICK_REPEAT_MS) == 0
+
+
+def test_partition_knows_until_when_nothing_is_due() -> None:
+    market = Market()
+    assert [market.due_by(DUE_MS - 1), market.due_by(DUE_MS)] == [False, True]
+    market.write(CancelOrder(ORDER.order_id, ORDER.broker_id), DUE_MS - 1)
+    assert not market.due_by(DUE_MS)
 
 
 def test_partition_without_commands_gets_a_tick_every_twelve_hours() -> None:

@@ -151,3 +151,14 @@ def test_health_server_on_a_port_in_use_fails_with_one_line() -> None:
             health_answered(settings, Health()),
         ):
             raise AssertionError("the port was bound twice")
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere the end waits for the next check")
+def test_end_does_not_wait_for_the_next_check_whether_to_stop(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(health_module, "STOP_CHECK_S", 3600.0)
+    with health_answered(Settings(metrics_port=free_port()), Health()) as port:
+        assert probed(port)[0] == 0
+    with pytest.raises(OSError, match="refused"):
+        socket.create_connection((LOOPBACK, port), timeout=1.0)
