@@ -223,7 +223,8 @@ def _successes(call: Route, refs: dict[type, Document]) -> Document:
         described = _STATUSES.get(status, "Not available now")
         responses[str(status)] = {"description": described, "headers": headers}
         if kind is str:
-            responses[str(status)]["content"] = {call.text_type: {"schema": {"type": "string"}}}
+            # Without a schema: one of an event stream would be that of its single events.
+            responses[str(status)]["content"] = {call.text_type: {}}
         elif kind is not None:
             responses[str(status)]["content"] = {"application/json": {"schema": refs[kind]}}
     return responses

@@ -26,18 +26,22 @@ def _in_words(kind: inspect.Type) -> str:
     match kind:
         case inspect.UnionType(types):
             (given,) = (each for each in types if not isinstance(each, inspect.NoneType))
-            return _in_words(given)
+            words = _in_words(given)
         case inspect.LiteralType(values):
-            return " or ".join(map(str, values))
+            words = " or ".join(map(str, values))
         case inspect.BoolType():
-            return "true or false"
+            words = "true or false"
         case inspect.IntType(ge=least, le=most):
-            return f"a whole number from {least} to {most}"
+            words = f"a whole number from {least} to {most}"
         case inspect.Metadata(extra_json_schema={"description": str(description)}):
-            return description
+            words = description
         case inspect.StrType(min_length=least, max_length=int(most)):
-            return f"a text of {least or 0} to {most} characters"
-    raise TypeError(f"no words for the values of {kind}")
+            words = f"a text of {least or 0} to {most} characters"
+        case inspect.StrType(max_length=None, pattern=None) | inspect.CustomType():
+            words = "a text"
+        case _:
+            raise TypeError(f"no words for the values of {kind}")
+    return words
 
 
 def with_similar(name: str, known: Iterable[str], prefix: str) -> str:
