@@ -112,7 +112,12 @@ class FeedPlace(Struct, frozen=True, tag_field="op", tag="place", forbid_unknown
 
 
 class FeedCancel(Struct, frozen=True, tag_field="op", tag="cancel", forbid_unknown_fields=True):
-    """Cancel an order by its id, or one of this connection by its symbol and client order id."""
+    """Cancel an order by its id, or by its symbol and client order id.
+
+    By the latter it is the order of this connection, also while its response is under way, else the
+    newest one of the broker. Only one that is not in memory has to be looked up: its cancel may be
+    written behind commands of later messages.
+    """
 
     id: RequestId
     order_id: str | None = None
@@ -143,7 +148,7 @@ class FeedValidate(Struct, frozen=True, tag_field="op", tag="validate", forbid_u
 
 class FeedReplace(Struct, frozen=True, tag_field="op", tag="replace", forbid_unknown_fields=True):
     """Replace values of an order, named as by `cancel`; `values` is the body of the call by HTTP.
-    Refused (503) before the order's own response has come."""
+    Refused (503) before the response to the order's own `place` has come."""
 
     id: RequestId
     values: Raw

@@ -9,7 +9,7 @@ import re
 import time
 from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from functools import lru_cache, partial
-from typing import Any, Final, Protocol
+from typing import Any, Final, Protocol, TypeVar
 
 from msgspec import Struct
 
@@ -28,6 +28,8 @@ from services.api.messages import (
 )
 from services.api.routing import RoutingTable
 
+T = TypeVar("T")
+
 # Longer targets are unusual, and a bound on the memory of those that are remembered.
 TARGET_BYTES_MAX: Final = 256
 _TARGETS_REMEMBERED_MAX = 4_096
@@ -37,7 +39,7 @@ _PLAIN_TARGET = re.compile(rb"/[A-Za-z0-9._/-]*(?:\?[A-Za-z0-9._=&-]*)?")
 _running: set[asyncio.Task[None]] = set()
 
 
-def reply_later(work: Coroutine[Any, Any, Response], reply: Reply) -> None:
+def reply_later(work: Coroutine[Any, Any, T], reply: Callable[[T | Exception], None]) -> None:
     """Run `work` as a task, for the few answers that wait for a server, and pass its result on."""
     task = asyncio.get_running_loop().create_task(_finish(work, reply))
     # The loop itself holds tasks weakly.
@@ -45,7 +47,7 @@ def reply_later(work: Coroutine[Any, Any, Response], reply: Reply) -> None:
     task.add_done_callback(_running.discard)
 
 
-async def _finish(work: Coroutine[Any, Any, Response], reply: Reply) -> None:
+async def _finish(work: Coroutine[Any, Any, T], reply: Callable[[T | Exception], None]) -> None:
     try:
         answer = await work
     except Exception as error:

@@ -3,11 +3,13 @@
 import logging
 import time
 from collections.abc import Callable
+from typing import Protocol
 
 from schemas.brokers import Broker
+from schemas.orders import OrderRecord
 from schemas.rest import OrderRequest, ReplaceRequest
 from schemas.units import Side
-from services.api.direct import reply_later
+from services.api.direct import awaited, reply_later
 from services.api.messages import (
     Budget,
     ProblemError,
@@ -18,6 +20,7 @@ from services.api.messages import (
     order_not_found,
 )
 from services.feeds.left_orders import GatewayProcess
+from services.feeds.order_entry import Found
 from services.ingest.admission import admit, admit_replacement
 from services.ingest.app import Ingest
 from services.ingest.app_cancel import closed
@@ -31,6 +34,18 @@ from services.ingest.prefer import Preferences
 log = logging.getLogger(__name__)
 
 
+class NamedOrders(Protocol):
+    """A broker's newest order of a symbol with a client order id; None: there is none."""
+
+    def named_at_hand(
+        self, broker_id: str, symbol: str, client_order_id: str
+    ) -> OrderRecord | None:
+        """Of those in memory."""
+
+    async def named(self, broker_id: str, symbol: str, client_order_id: str) -> OrderRecord | None:
+        """Of all whose commands are in the log. Raises ProblemError (503)."""
+
+
 class GatewayOrders:
     """The orders of all sessions. `refusal`: why calls that write are refused now, or None.
 
@@ -38,11 +53,16 @@ class GatewayOrders:
     """
 
     def __init__(
-        self, ingest: Ingest, refusal: Callable[[], str | None], process: GatewayProcess
+        self,
+        ingest: Ingest,
+        refusal: Callable[[], str | None],
+        process: GatewayProcess,
+        named: NamedOrders,
     ) -> None:
         self.process_name = process.name
         self._refusal = refusal
         self._ingest = ingest
+        self._named = named
         self._context = ingest.context
         self._placing_for_session = PlaceOrderHandler(ingest.context, SessionIds(process.origin))
 
@@ -83,6 +103,23 @@ class GatewayOrders:
         request = Request(method="POST", broker=broker)
         placing = self._placing_for_session if ends_with_session else self._ingest.placing
         return placing.submit(order, request, preferences, reply)
+
+    def find(
+        self, broker_id: str, symbol: str, client_order_id: str, found: Callable[[Found], None]
+    ) -> None:
+        """Pass the id of the broker's newest order with this name on: at once if it is in memory,
+        else later, or the ProblemError: order_not_found, or 503."""
+        order = self._named.named_at_hand(broker_id, symbol, client_order_id)
+        if order is not None:
+            found(order.order_id)
+            return
+        reply_later(self._found(broker_id, symbol, client_order_id), found)
+
+    async def _found(self, broker_id: str, symbol: str, client_order_id: str) -> str:
+        order = await self._named.named(broker_id, symbol, client_order_id)
+        if order is None:
+            raise order_not_found()
+        return order.order_id
 
     def cancel(
         self, order_id: str, broker: Broker, preferences: Preferences, reply: Reply
@@ -127,18 +164,33 @@ class GatewayOrders:
         preferences: Preferences,
         reply: Reply,
     ) -> None:
-        """Replace values of an order. Raises ProblemError, 503 for an order that is not in memory:
-        the command names the quantity that it replaces."""
+        """Replace values of an order. Raises ProblemError.
+
+        The command names the quantity that it replaces, so an order that is not in memory is looked
+        up first.
+        """
         request = Request(method="POST", broker=broker, parameters={"order_id": order_id})
         self._ingest.cancelling.partition(request)
         record = self._context.at_hand(order_id)
         if record is None:
-            raise not_accepted("the order has no outcome yet, or was closed long ago")
+            reply_later(self._replaced(values, request, preferences), reply)
+            return
         if record.broker_id != broker.broker_id:
             raise order_not_found()
         order = record.resource()
         require_replaceable(order, values)
         self._ingest.replacing.begin(values, order, request, preferences, reply)
+
+    async def _replaced(
+        self, values: ReplaceRequest, request: Request, preferences: Preferences
+    ) -> Response:
+        replacing = self._ingest.replacing
+        order = await replacing.find(values, request)
+
+        def begin(request: Request, reply: Reply) -> None:
+            replacing.begin(values, order, request, preferences, reply)
+
+        return await awaited(begin)(request)
 
     def is_open(self, order_id: str) -> bool | None:
         """State of the order; None if it is not in memory: closed for long, or under way."""

@@ -21,7 +21,7 @@ from schemas.feed_requests import (
 )
 from schemas.rest import OrderRequest, ReplaceRequest
 from schemas.units import Side
-from services.api.messages import Budget, ProblemError, Reply, Response
+from services.api.messages import Budget, ProblemError, Reply, Response, not_accepted
 from services.feeds.replies import result_of
 from services.ingest.prefer import Preferences
 
@@ -33,6 +33,10 @@ IN_FLIGHT_MAX: Final = 100
 REMEMBERED_MAX: Final = 10_000
 _PENDING: Final = 202
 _ERROR: Final = 400
+
+
+# The id of an order that was looked up, or the error that became of it.
+Found = str | Exception
 
 
 class OrderCalls(Protocol):
@@ -68,6 +72,11 @@ class OrderCalls(Protocol):
         ends_with_session: bool,
     ) -> str:
         """Send an order and return its id. Raises ProblemError (503): it was not sent."""
+
+    def find(
+        self, broker_id: str, symbol: str, client_order_id: str, found: Callable[[Found], None]
+    ) -> None:
+        """Pass the id of the broker's newest order with this name on, or a ProblemError."""
 
     def cancel(
         self, order_id: str, broker: Broker, preferences: Preferences, reply: Reply
@@ -154,9 +163,12 @@ class OrderEntry:
                 if kind == "place":
                     self._send(content, broker, preferences, kept)
                 elif kind == "replace":
-                    self._change(content.order_id, content, broker, preferences, kept)
+                    change = partial(self._change, content, broker, preferences)
+                    self._carry_out(change, self._counted(kept, broker, "orders"), content.order_id)
                 else:
-                    self._withdraw(content.order_id, broker, preferences, kept)
+                    withdraw = partial(self._withdraw, broker, preferences)
+                    counted = self._counted(kept, broker, "cancels")
+                    self._carry_out(withdraw, counted, content.order_id)
             except ProblemError as problem:
                 kept(problem)
 
@@ -208,20 +220,16 @@ class OrderEntry:
         admitted."""
         self._calls.spend(broker.broker_id, "cancels")
         self._require_room(1)
-        preferences = Preferences(wait_s=message.wait_s)
-        self._withdraw(self._order_id(message), broker, preferences, reply)
+        withdraw = partial(self._withdraw, broker, Preferences(wait_s=message.wait_s))
+        counted = self._counted(reply, broker, "cancels")
+        self._find(message, broker, partial(self._carry_out, withdraw, counted))
 
     def _withdraw(
-        self, order_id: str, broker: Broker, preferences: Preferences, reply: Reply
+        self, broker: Broker, preferences: Preferences, order_id: str, reply: Reply
     ) -> None:
-        counted = self._counted(reply, broker, "cancels")
-        try:
-            answer = self._calls.cancel(order_id.lower(), broker, preferences, counted)
-        except ProblemError as problem:
-            counted(problem)
-            return
+        answer = self._calls.cancel(order_id, broker, preferences, reply)
         if answer is not None:
-            counted(answer)
+            reply(answer)
 
     def cancel_all(self, message: FeedCancelAll, broker: Broker, reply: Reply) -> None:
         """Cancel all orders of the broker; `reply` receives the answer. Raises ProblemError: it was
@@ -245,22 +253,22 @@ class OrderEntry:
         self._calls.spend(broker.broker_id, "orders")
         self._require_room(1)
         values = self._calls.admit_replacement(bytes(message.values))
-        preferences = Preferences(wait_s=message.wait_s)
-        self._change(self._order_id(message), values, broker, preferences, reply)
+        change = partial(self._change, values, broker, Preferences(wait_s=message.wait_s))
+        counted = self._counted(reply, broker, "orders")
+        self._find(message, broker, partial(self._carry_out, change, counted))
 
     def _change(
         self,
-        order_id: str,
         values: ReplaceRequest,
         broker: Broker,
         preferences: Preferences,
+        order_id: str,
         reply: Reply,
     ) -> None:
-        counted = self._counted(reply, broker, "orders")
-        try:
-            self._calls.replace(order_id.lower(), values, broker, preferences, counted)
-        except ProblemError as problem:
-            counted(problem)
+        if self._placed.get(order_id) and self._calls.is_open(order_id) is None:
+            # Waiting for it would let later messages of the session overtake this one.
+            raise not_accepted("the order has no outcome yet")
+        self._calls.replace(order_id, values, broker, preferences, reply)
 
     def withdraw_all(self, broker_id: str) -> None:
         """Cancel every order of this session that is not known to be closed.
@@ -297,15 +305,37 @@ class OrderEntry:
 
         return counted
 
-    def _order_id(self, message: FeedCancel | FeedReplace) -> str:
+    def _find(
+        self, message: FeedCancel | FeedReplace, broker: Broker, found: Callable[[Found], None]
+    ) -> None:
+        """Pass the id of the order that a message names on: at once, unless it has to be read."""
         if message.order_id is not None:
-            return message.order_id
+            found(message.order_id)
+            return
         if message.symbol is None or message.client_order_id is None:
-            raise ProblemError("invalid", "name the order: order_id, or symbol and client_order_id")
-        order_id = self._by_name.get((message.symbol, message.client_order_id))
-        if order_id is None:
-            raise ProblemError("order_not_found", "this connection placed no such order")
-        return order_id
+            detail = "name the order: order_id, or symbol and client_order_id"
+            found(ProblemError("invalid", detail))
+            return
+        # An order of this session may be under way, so that nothing else knows it.
+        own = self._by_name.get((message.symbol, message.client_order_id))
+        if own is not None:
+            found(own)
+            return
+        try:
+            self._calls.find(broker.broker_id, message.symbol, message.client_order_id, found)
+        except ProblemError as problem:
+            found(problem)
+
+    def _carry_out(
+        self, change: Callable[[str, Reply], None], counted: Reply, order: Found
+    ) -> None:
+        if isinstance(order, Exception):
+            counted(order)
+            return
+        try:
+            change(order.lower(), counted)
+        except ProblemError as problem:
+            counted(problem)
 
     def _may_be_open(self, order_id: str) -> bool:
         is_open = self._calls.is_open(order_id)

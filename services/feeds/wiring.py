@@ -18,7 +18,7 @@ from services.feeds.app_sessions import SessionsHandler
 from services.feeds.handshake import HandshakeRules
 from services.feeds.hub import HEARTBEAT_S, FeedHub
 from services.feeds.left_orders import GatewayProcess, LeftOrders
-from services.feeds.order_calls import GatewayOrders
+from services.feeds.order_calls import GatewayOrders, NamedOrders
 from services.feeds.own_feed import OwnFeed
 from services.feeds.raw_feed import RawFeed
 from services.feeds.stored_trades import History
@@ -29,12 +29,14 @@ from services.runtime.kafka.topic_identity import log_identity
 
 
 class FeedSources(Struct, frozen=True):
-    """Sources of the feed: the reader's views, older trades, own events, state of the pipeline."""
+    """Sources of the feed: the reader's views, older trades, own events, state of the pipeline,
+    and orders by their client order ids."""
 
     reader: Reader
     history: History
     own: OwnFeed
     operations: Callable[[int], OperationsResource]
+    named: NamedOrders
 
 
 async def half(
@@ -68,7 +70,9 @@ async def half(
         KeyAccounts(context.directory, context.rate_limiter),
         HandshakeRules(listed(settings.origins), HostRules.of(settings.host, settings.hosts)),
         hello,
-        GatewayOrders(ingest, partial(context.freshness.refusal, writes=True), process),
+        GatewayOrders(
+            ingest, partial(context.freshness.refusal, writes=True), process, sources.named
+        ),
         StreamBounds(
             settings.streams_max,
             # Under `exchange run` all programs of one machine share an address.

@@ -60,7 +60,8 @@ def market_at_hand_of(views: Reader) -> MarketAtHand:
 async def build(context: ApiContext) -> Sequence[Half]:
     """All halves of the API. Readiness lists the helpers of `exchange run` that are down."""
     context.health.report_degraded(partial(read_degraded, context.settings.data_dir))
-    reading, views, trades = await reader.half(context)
+    reading = await reader.read(context)
+    views = reading.reader
     # Before ingest: an order's own event is written before the answer to its request.
     own = OwnFeed(lambda: views.views)
     context.dispatcher.subscribe(on_batch=own.on_batch)
@@ -71,6 +72,8 @@ async def build(context: ApiContext) -> Sequence[Half]:
     )
     sending, deliveries = await webhooks.half(context)
     showing, operations = page.half(context, views, deliveries, files)
-    sources = feeds.FeedSources(views, trades.read, own, operations.watched_state)
+    sources = feeds.FeedSources(
+        views, reading.trades.read, own, operations.watched_state, reading.orders
+    )
     feeding = await feeds.half(context, sources, orders, files.version)
-    return [placing, reading, sending, feeding, showing]
+    return [placing, reading.half, sending, feeding, showing]

@@ -89,17 +89,37 @@ class OrderRoutes:
     async def get_orders(self, broker: Caller, query: Annotated[OrderQuery, Query()]) -> Response:
         """`GET /orders`."""
         try:
-            found = await self._found(broker.broker_id, query)
-            if query.client_order_id is not None and not found.entries:
-                # Its command may be in the log without an outcome so far. An empty answer means
-                # that there is none: a program may send the order again.
-                for partition in self._partitions(query):
-                    await self._reader.reach_end(partition)
-                found = await self._found(broker.broker_id, query)
+            found = await self._complete(broker.broker_id, query)
         except OrderStateUnknownError as error:
             raise unreadable() from error
         orders = [order.summary() for order in found.entries]
         return json_response(200, OrdersResource(orders, found.next_key))
+
+    def named_at_hand(
+        self, broker_id: str, symbol: str, client_order_id: str
+    ) -> OrderRecord | None:
+        """The broker's newest order in memory of a symbol with this client order id."""
+        return self._reader.ready_views().named(broker_id, symbol, client_order_id)
+
+    async def named(self, broker_id: str, symbol: str, client_order_id: str) -> OrderRecord | None:
+        """The first order that `GET /orders` of a symbol and client order id answers. Raises
+        ProblemError (503)."""
+        query = OrderQuery(symbol=symbol, client_order_id=client_order_id)
+        try:
+            found = await self._complete(broker_id, query)
+        except OrderStateUnknownError as error:
+            raise unreadable() from error
+        return found.entries[0] if found.entries else None
+
+    async def _complete(self, broker_id: str, query: OrderQuery) -> Page[OrderRecord]:
+        found = await self._found(broker_id, query)
+        if query.client_order_id is not None and not found.entries:
+            # Its command may be in the log without an outcome so far. An empty answer means
+            # that there is none: a program may send the order again.
+            for partition in self._partitions(query):
+                await self._reader.reach_end(partition)
+            found = await self._found(broker_id, query)
+        return found
 
     def _partitions(self, query: OrderQuery) -> Iterable[int]:
         if query.symbol is not None:

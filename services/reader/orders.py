@@ -1,7 +1,8 @@
 """View of orders: all open orders, and closed ones until PostgreSQL has stored them.
 
 Pure. A closed order is queued once and forgotten once, so forgetting costs O(1) per order. The
-orders of a broker are sorted from its first query on: most brokers never ask.
+orders of a broker are sorted from its first query on, and indexed by client order id from the first
+search by one: most brokers never ask.
 """
 
 from collections import deque
@@ -27,6 +28,8 @@ class Orders:
         self._records: dict[str, OrderRecord] = {}
         # By broker and id: a dict, or a SortedDict after the broker's first query.
         self._own: dict[str, dict[str, OrderRecord]] = {}
+        # By broker, then symbol and client order id: the newest. Of brokers that asked for one.
+        self._named: dict[str, dict[tuple[str, str], OrderRecord]] = {}
         self._closed: dict[int, deque[tuple[int, OrderRecord]]] = {}
         # Open orders whose ids have an origin.
         self._by_origin: dict[str, dict[str, OrderRecord]] = {}
@@ -61,6 +64,9 @@ class Orders:
         if own is None:
             own = self._own[record.broker_id] = {}
         own[record.order_id] = record
+        named = self._named.get(record.broker_id)
+        if named is not None:
+            _add_name(named, record)
         origin = origin_of(record.order_id)
         if origin is not None:
             self._by_origin.setdefault(origin, {})[record.order_id] = record
@@ -106,10 +112,27 @@ class Orders:
         del own[record.order_id]
         if not own:
             del self._own[record.broker_id]
+            self._named.pop(record.broker_id, None)
+        elif named := self._named.get(record.broker_id):
+            name = (record.symbol, record.client_order_id or "")
+            if named.get(name) is record:
+                del named[name]
 
     def by_origin(self) -> Mapping[str, Mapping[str, OrderRecord]]:
         """Open orders that end with their session, by origin and id."""
         return self._by_origin
+
+    def named(self, broker_id: str, symbol: str, client_order_id: str) -> OrderRecord | None:
+        """The broker's newest order in memory of a symbol with this client order id."""
+        named = self._named.get(broker_id)
+        if named is None:
+            own = self._own.get(broker_id)
+            if own is None:
+                return None
+            named = self._named[broker_id] = {}
+            for record in own.values():
+                _add_name(named, record)
+        return named.get((symbol, client_order_id))
 
     def of_broker(self, broker_id: str, span: Span) -> Iterator[tuple[str, OrderRecord]]:
         """The broker's orders in memory between the bounds of the span, by id, in its order."""
@@ -123,3 +146,11 @@ class Orders:
         )
         for order_id in between:
             yield order_id, own[order_id]
+
+
+def _add_name(named: dict[tuple[str, str], OrderRecord], record: OrderRecord) -> None:
+    if record.client_order_id is not None:
+        name = (record.symbol, record.client_order_id)
+        held = named.get(name)
+        if held is None or held.order_id < record.order_id:
+            named[name] = record

@@ -299,6 +299,10 @@ class Views:
         """The broker's orders in memory: all open ones, and closed ones that may not be stored."""
         return self._orders.of_broker(broker_id, span)
 
+    def named(self, broker_id: str, symbol: str, client_order_id: str) -> OrderRecord | None:
+        """The broker's newest order in memory of a symbol with this client order id."""
+        return self._orders.named(broker_id, symbol, client_order_id)
+
     def price(self, symbol: str, trades: int, now: int) -> PriceResource | None:
         """Last price, and the mean of the last `trades`; None before any trade."""
         average = self._prices.average(symbol, trades)

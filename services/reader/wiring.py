@@ -3,6 +3,8 @@
 from collections.abc import Sequence
 from functools import partial
 
+from msgspec import Struct
+
 from services.api.service import ApiContext, Half
 from services.reader.app import Reader
 from services.reader.archive import Archive
@@ -22,8 +24,17 @@ from services.runtime.kafka.topic_identity import log_identity
 from services.runtime.settings import require
 
 
-async def half(context: ApiContext) -> tuple[Half, Reader, StockTrades]:
-    """The reader's calls; the reader itself and its trades, for others in the same process.
+class ReaderParts(Struct, frozen=True):
+    """The reader's calls, and its parts for others in the same process."""
+
+    half: Half
+    reader: Reader
+    trades: StockTrades
+    orders: OrderRoutes
+
+
+async def read(context: ApiContext) -> ReaderParts:
+    """The reader, its views and its calls.
 
     An unavailable database does not make it unready: only closed orders that have left memory
     need it.
@@ -39,17 +50,18 @@ async def half(context: ApiContext) -> tuple[Half, Reader, StockTrades]:
     commands = CommandLog(context.kafka, context.topology)
     reader = Reader(Views(), watched, context.directory, dispatcher.caught_up, commands.end)
     trades = StockTrades(reader, lists)
+    orders = OrderRoutes(reader, context.partition_map, lists)
     dispatcher.subscribe(on_batch=reader.apply)
     bootstrap = ViewBootstrap(
         partial(StoredViews, database_url, identity), dispatcher, reader, context.stop.fail
     )
     context.health.add("database", watched.check)
     context.health.add("views", bootstrap.check)
-    reading = Half(
+    half = Half(
         routes=reader.routes(),
         routers=[
             MarketRoutes(reader, context.partition_map, trades).router(),
-            OrderRoutes(reader, context.partition_map, lists).router(),
+            orders.router(),
             FillRoutes(reader, lists).router(),
             CandleRoutes(reader, lists).router(),
             TickerRoutes(reader).router(),
@@ -57,10 +69,9 @@ async def half(context: ApiContext) -> tuple[Half, Reader, StockTrades]:
         work=[bootstrap.run, reader.forget_stored],
         starts_dispatcher=True,
     )
-    return reading, reader, trades
+    return ReaderParts(half, reader, trades, orders)
 
 
 async def build(context: ApiContext) -> Sequence[Half]:
     """The reader alone. No call here needs the admin key."""
-    reading, _, _ = await half(context)
-    return [reading]
+    return [(await read(context)).half]

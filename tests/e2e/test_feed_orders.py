@@ -73,6 +73,37 @@ def test_refused_order_has_the_problem_of_http(exchange: Exchange) -> None:
     assert {each["problem"]["code"] for each in (unknown, not_own)} == {"order_not_found"}
 
 
+def test_session_changes_every_order_of_the_broker_by_its_name(exchange: Exchange) -> None:
+    symbol, key = exchange.symbol(), exchange.register("Named")
+    broker = Api(exchange.url, key)
+    placed = {
+        name: broker.call("POST", "/orders", order_of(symbol, "bid", 100, name)).body["order_id"]
+        for name in ("filled", "by-http")
+    }
+    exchange.broker().place("ask", symbol, 10, 100)
+    with feed_of(exchange) as other, feed_of(exchange) as feed:
+        other.ask("login", key=key)
+        by_other = order_of(symbol, "bid", 50, "by-other")
+        placed["by-other"] = other.ask("place", order=by_other)["order"]["order_id"]
+        feed.ask("login", key=key)
+
+        def named(op: str, name: str, **fields: object) -> dict[str, Any]:
+            return feed.ask(op, symbol=symbol, client_order_id=name, **fields)
+
+        replaced = named("replace", "by-other", values={"quantity": 4})
+        assert (replaced["status"], replaced["order"]["order_id"]) == (200, placed["by-other"])
+        for name in ("by-other", "filled"):
+            answer = named("cancel", name)
+            by_http = broker.call("POST", f"/orders/{placed[name]}/cancel")
+            assert answer["status"] == by_http.status
+        assert by_http.body["code"] == answer["problem"]["code"] == "too_late_to_cancel"
+        assert named("cancel", "by-http")["status"] == 204
+        unknown, foreign = named("cancel", "never"), named("replace", "never", values={"price": 1})
+    assert broker.order(placed["by-other"])["closed_reason"] == "cancelled"
+    for each in (unknown, foreign):
+        assert (each["status"], each["problem"]["code"]) == (404, "order_not_found")
+
+
 def test_own_event_comes_before_the_response_and_is_numbered(exchange: Exchange) -> None:
     symbol, key = exchange.symbol(), exchange.register("Own")
     broker, other = Api(exchange.url, key), exchange.broker()

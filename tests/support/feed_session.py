@@ -2,15 +2,17 @@
 
 import itertools
 import json
+from collections.abc import Callable
 from typing import Any
 
 from schemas.brokers import Broker
 from schemas.feed import Hello
+from schemas.orders import OrderRecord
 from schemas.rest import OrderRequest, ReplaceRequest
 from schemas.units import Side
 from services.api.brokers import Caller
 from services.api.messages import Budget, ProblemError, Reply, Response
-from services.feeds.order_entry import OrderEntry
+from services.feeds.order_entry import Found, OrderEntry
 from services.feeds.session import FeedSession
 from services.ingest.admission import admit, admit_replacement
 from services.ingest.batch_admission import Item, admit_batch
@@ -63,6 +65,10 @@ class RecordedCalls:
         self.spent: list[str] = []
         self.charged: list[tuple[str, int]] = []
         self.refusal: ProblemError | None = None
+        # Ids of orders of other connections, by symbol and client order id; None: it is not in
+        # memory, and the search is kept for the test.
+        self.elsewhere: dict[tuple[str, str], str | None] = {}
+        self.searches: list[Callable[[Found], None]] = []
 
     def spend(self, broker_id: str, budget: Budget) -> None:
         assert broker_id == ALICE
@@ -98,6 +104,16 @@ class RecordedCalls:
         self.replies.append(reply)
         self.preferences.append(preferences)
         return f"order-{order.client_order_id}"
+
+    def find(
+        self, broker_id: str, symbol: str, client_order_id: str, found: Callable[[Found], None]
+    ) -> None:
+        assert broker_id == ALICE
+        order_id = self.elsewhere.get((symbol, client_order_id), "")
+        if order_id is None:
+            self.searches.append(found)
+        else:
+            found(order_id or ProblemError("order_not_found", "none").costing(9))
 
     def cancel(
         self, order_id: str, broker: Broker, preferences: Preferences, reply: Reply
@@ -144,6 +160,22 @@ class RecordedCalls:
     def withdraw(self, order_id: str, broker_id: str) -> None:
         assert broker_id == ALICE
         self.sent.append(("withdraw", order_id))
+
+
+class NamedInMemory:
+    """Orders by client order id: `at_hand` in memory, `stored` only in PostgreSQL."""
+
+    def __init__(self) -> None:
+        self.at_hand: dict[str, OrderRecord] = {}
+        self.stored: dict[str, OrderRecord] = {}
+
+    def named_at_hand(
+        self, broker_id: str, symbol: str, client_order_id: str
+    ) -> OrderRecord | None:
+        return self.at_hand.get(client_order_id)
+
+    async def named(self, broker_id: str, symbol: str, client_order_id: str) -> OrderRecord | None:
+        return self.stored.get(client_order_id)
 
 
 class ConnectedClient:

@@ -51,11 +51,12 @@ class ReaderApi:
             lambda: self.now,
         )
         self.partition_map = PartitionMap(PARTITIONS)
+        self.orders = OrderRoutes(self.reader, self.partition_map, archive)
         routers = [
             MarketRoutes(
                 self.reader, self.partition_map, StockTrades(self.reader, archive)
             ).router(),
-            OrderRoutes(self.reader, self.partition_map, archive).router(),
+            self.orders.router(),
             FillRoutes(self.reader, archive).router(),
             CandleRoutes(self.reader, archive).router(),
             TickerRoutes(self.reader).router(),

@@ -66,6 +66,7 @@ def test_orders_end_with_the_session_only_while_its_login_asks_for_it() -> None:
 
 def test_replacement_is_sent_behind_the_order_that_it_names(trader: ConnectedClient) -> None:
     trader.place("a-1")
+    trader.calls.known.add("order-a-1")
     trader.send(op="replace", id=2, symbol="PETR4", client_order_id="a-1", values={"quantity": 7})
     assert trader.calls.sent == [("place", "a-1"), ("replace", "order-a-1 7")]
     assert trader.calls.spent == ["orders", "orders"]

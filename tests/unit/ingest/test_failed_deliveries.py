@@ -15,6 +15,7 @@ from services.feeds.order_calls import GatewayOrders
 from services.ingest.prefer import Preferences
 from services.runtime.kafka.producer import DeliveryResult
 from tests.support.asgi_driver import AsgiResponse
+from tests.support.feed_session import NamedInMemory
 from tests.support.ingest_context import (
     BROKER,
     NOW_MS,
@@ -181,7 +182,9 @@ def test_failed_delivery_answers_a_message_of_a_session_at_once(
 ) -> None:
     async def scenario() -> None:
         harness = harness_with_open_order()
-        calls = GatewayOrders(harness.ingest, lambda: None, GatewayProcess("a", "01"))
+        calls = GatewayOrders(
+            harness.ingest, lambda: None, GatewayProcess("a", "01"), NamedInMemory()
+        )
         answered: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
         reply, wait = answered.set_result, Preferences()
         begin: dict[str, Callable[[], object]] = {

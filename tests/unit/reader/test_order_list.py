@@ -1,5 +1,7 @@
 """A broker's orders: pages and filters while orders arrive, change, are stored and forgotten."""
 
+import asyncio
+from random import Random
 from typing import Any
 
 import pytest
@@ -7,7 +9,9 @@ from msgspec import to_builtins
 
 from schemas.orders import OrderRecord
 from schemas.units import rfc3339
+from services.api.messages import ProblemError
 from services.reader import parameters
+from services.reader.orders import Orders
 from services.reader.overlay import Span, page
 from tests.support.growing_market import GrowingMarket
 from tests.support.reader_api import ReaderApi
@@ -112,6 +116,53 @@ def test_client_order_id_finds_all_orders_that_used_it(api: ReaderApi) -> None:
     assert [(o["order_id"], o["symbol"]) for o in found] == [(oid(2), "VALE3"), (oid(1), "PETR4")]
     (found,) = api.get("/orders?client_order_id=a-1&symbol=PETR4")["orders"]
     assert found["order_id"] == oid(1)
+
+
+@pytest.mark.parametrize("asked_at", range(0, 60, 10))
+def test_name_finds_the_newest_order_in_memory(asked_at: int) -> None:
+    """Whenever the first search was, and whatever was added and forgotten before and since."""
+    orders, random = Orders(), Random(asked_at)
+    held: dict[str, OrderRecord] = {}
+    newest: dict[tuple[str, str, str | None], str] = {}
+    for step in range(60):
+        broker, symbol = random.choice((ALICE, BOB)), random.choice(("PETR4", "VALE3"))
+        name = random.choice((None, "a-1", "a-2"))
+        event = limit(step * 7 % 61, broker, "bid", 1, 10, symbol=symbol, client_order_id=name)
+        record = held[event.order_id] = orders.accept(event, step)
+        key = (broker, symbol, name)
+        newest[key] = max(event.order_id, newest.get(key, ""))
+        if random.random() < 0.6:
+            record.closed_reason = "filled"
+            orders.closed(record, 0, step)
+        orders.forget(0, random.randrange(2 * step + 1) - step, step)
+        held = {key: each for key, each in held.items() if orders.get(key) is each}
+        for (broker, symbol, name), order_id in newest.items() if step >= asked_at else ():
+            found = orders.named(broker, symbol, name or "none")
+            if name is None:
+                assert found is None
+            elif order_id in held:
+                assert found is held[order_id], step
+            else:
+                # PostgreSQL has the newest one; memory may have an older one.
+                assert found is None or found is held.get(found.order_id)
+    assert len(orders) == len(held) < 60
+
+
+def test_order_of_a_name_is_the_first_of_the_list_also_after_it_left_memory(api: ReaderApi) -> None:
+    api.reader.apply(sweep())
+    at_hand = [api.orders.named_at_hand(each, "PETR4", "c-1") for each in (BOB, ALICE)]
+    assert [each and each.order_id for each in at_hand] == [None, oid(1)]
+    api.stored.store(sweep())
+    api.forget()
+    assert api.orders.named_at_hand(CAROL, "PETR4", "c-3") is None
+    (listed,) = api.get("/orders?client_order_id=c-3", CAROL)["orders"]
+    stored = asyncio.run(api.orders.named(CAROL, "PETR4", "c-3"))
+    assert stored is not None
+    assert to_builtins(stored.summary()) == listed
+    assert asyncio.run(api.orders.named(CAROL, "VALE3", "c-3")) is None
+    api.stored.away = True
+    with pytest.raises(ProblemError, match="cannot be read"):
+        asyncio.run(api.orders.named(CAROL, "PETR4", "c-3"))
 
 
 def test_client_order_id_is_unknown_only_at_the_end_of_the_log(api: ReaderApi) -> None:

@@ -1,0 +1,62 @@
+"""Orders that a session names by their client order ids."""
+
+import pytest
+
+from services.api.messages import ProblemError
+from tests.support.feed_session import KEY, ConnectedClient
+
+
+@pytest.fixture
+def trader() -> ConnectedClient:
+    connected = ConnectedClient()
+    connected.ask(op="login", key=KEY)
+    return connected
+
+
+def test_orders_of_other_connections_are_found_by_name(trader: ConnectedClient) -> None:
+    trader.place("a-1")
+    trader.calls.elsewhere = {("PETR4", "a-1"): "other-1", ("PETR4", "b-1"): "other-2"}
+    name = {"symbol": "PETR4", "client_order_id": "b-1"}
+    trader.send(op="cancel", id=2, **name)
+    trader.send(op="replace", id=3, values={"quantity": 7}, **name)
+    # The own order, which may be under way, comes first.
+    trader.send(op="cancel", id=4, **name | {"client_order_id": "a-1"})
+    assert trader.calls.sent[1:] == [
+        ("cancel", "other-2"),
+        ("replace", "other-2 7"),
+        ("cancel", "order-a-1"),
+    ]
+    assert trader.session.in_flight == 4
+    assert trader.ask(op="cancel", **name | {"client_order_id": "never"})["status"] == 404
+    assert trader.calls.charged == [("cancels", 9)]
+
+
+def test_order_that_has_to_be_looked_up_is_changed_once_it_is_found(
+    trader: ConnectedClient,
+) -> None:
+    trader.calls.elsewhere = {("PETR4", "b-1"): None}
+    name = {"symbol": "PETR4", "client_order_id": "b-1"}
+    trader.send(op="cancel", id=2, **name)
+    trader.send(op="replace", id=3, values={"quantity": 7}, **name)
+    trader.send(op="cancel", id=4, **name)
+    assert (trader.calls.sent, trader.session.in_flight) == ([], 3)
+    cancel, replace, again = trader.calls.searches
+    cancel("other-2")
+    replace("other-2")
+    again(ProblemError("not_accepted", "PostgreSQL is away"))
+    assert trader.calls.sent == [("cancel", "other-2"), ("replace", "other-2 7")]
+    statuses = {each["id"]: each["status"] for each in trader.output.of_type("response")}
+    assert (statuses[4], trader.session.in_flight) == (503, 2)
+    trader.calls.refusal = ProblemError("not_accepted", "the log is full")
+    trader.send(op="replace", id=5, values={"quantity": 7}, **name)
+    trader.calls.searches[-1]("other-2")
+    assert trader.session.in_flight == 2
+
+
+def test_own_order_under_way_is_not_replaced(trader: ConnectedClient) -> None:
+    trader.place("a-1")
+    assert trader.ask(op="replace", order_id="order-a-1", values={"quantity": 7})["status"] == 503
+    assert trader.calls.sent == [("place", "a-1")]
+    trader.calls.known.add("order-a-1")
+    trader.send(op="replace", id=2, order_id="ORDER-a-1", values={"quantity": 7})
+    assert trader.calls.sent[-1] == ("replace", "order-a-1 7")
