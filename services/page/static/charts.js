@@ -1,12 +1,12 @@
 // The charts, drawn by uPlot: candles with volume, and the depth of the order book. Each has a
 // summary in words and a table with the same figures.
 
-import { INTERVALS, candles } from "./candles.js";
+import { INTERVALS, SHOWN_MAX, candles, readOlder } from "./candles.js";
 import { cells, make, rows, scroller, table, write } from "./dom.js";
 import { compact, counted, dayOf, minuteOf, momentOf, price, quantity, timeOf } from "./format.js";
 import { market } from "./market-data.js";
+import { Plot, color } from "./plot.js";
 
-const REDRAW_MS = 250;
 const TABLE_ROWS = 30;
 // Few candles stay as narrow as many.
 const SPAN_MIN = 60;
@@ -16,66 +16,6 @@ const NEAR_SHARE = 0.05;
 // Steps of an axis: 1, 2, 5, 10, ... cents or shares, never a part of one.
 const POWERS = Array.from({ length: 13 }, (_, at) => 10 ** at);
 const WHOLE_STEPS = POWERS.flatMap((power) => [power, 2 * power, 5 * power]);
-
-export function color(name) {
-  return getComputedStyle(document.documentElement).getPropertyValue(name).trim();
-}
-
-// Keeps a plot as large as its place, and made anew when the theme changes.
-export class Plot {
-  constructor(height, options) {
-    this.place = make("div", { class: "plot", role: "img" });
-    this.place.style.height = `${height + 6}px`;
-    this.height = height;
-    this.options = options;
-    this.data = null;
-    this.drawnAt = 0;
-    this.observer = new ResizeObserver(() => this.fit());
-    this.observer.observe(this.place);
-  }
-
-  fit() {
-    const width = this.place.clientWidth;
-    if (this.plot && width) this.plot.setSize({ width, height: this.height });
-  }
-
-  // Draw new data, at most a few times a second.
-  draw(data) {
-    this.data = data;
-    // Without data the scales would show numbers that mean nothing.
-    this.place.classList.toggle("blank", data[0].length === 0);
-    const wait = this.drawnAt + REDRAW_MS - performance.now();
-    clearTimeout(this.timer);
-    if (wait > 0) this.timer = setTimeout(() => this.drawNow(), wait);
-    else this.drawNow();
-  }
-
-  drawNow() {
-    if (!this.place.isConnected || !this.place.clientWidth) return;
-    this.drawnAt = performance.now();
-    const theme = document.documentElement.dataset.theme;
-    if (this.plot && this.theme === theme) {
-      // What the user has zoomed to stays in view.
-      this.plot.setData(this.data, !this.zoomed);
-      if (this.zoomed) this.plot.redraw();
-      return;
-    }
-    this.plot?.destroy();
-    this.theme = theme;
-    const size = { width: this.place.clientWidth, height: this.height };
-    const { hooks, ...options } = this.options();
-    const zooming = { ...hooks, setSelect: [() => (this.zoomed = true)] };
-    this.plot = new uPlot({ ...size, ...options, hooks: zooming }, this.data, this.place);
-    this.plot.over.addEventListener("dblclick", () => (this.zoomed = false));
-    this.zoomed = false;
-  }
-
-  end() {
-    clearTimeout(this.timer);
-    this.observer.disconnect();
-    this.plot?.destroy();
-  }
-}
 
 export function axis(more) {
   const line = { stroke: color("--grid"), width: 1 };
@@ -99,7 +39,7 @@ function candleOptions() {
   };
   return {
     legend: { show: false },
-    cursor: { points: { show: false }, drag: { x: true, y: false } },
+    cursor: { points: { show: false } },
     scales: {
       x: { time: true },
       y: { range: (_, low, high) => padded(low, high) },
@@ -187,21 +127,28 @@ function drawCandle({ ctx, valToPos }, { start, open, high, low, close, volume }
 }
 
 export function candleChart() {
-  const plot = new Plot(330, candleOptions);
+  const onSeen = () => {
+    tell();
+    if (plot.seen().min <= plot.data[0][0]) readOlder();
+  };
+  const plot = new Plot(330, candleOptions, { shown: SHOWN_MAX + 1, onSeen });
   const summary = make("p", { class: "summary" });
   const columns = ["Start", "Open", "High", "Low", "Close", "Volume"];
   const list = detailTable("Candles", columns);
+  const tell = () => {
+    const text = candleText(seenBy(plot));
+    write(summary, text);
+    plot.place.setAttribute("aria-label", `Candles of ${candles.symbol}. ${text}`);
+  };
   const draw = () => {
     const all = candles.list;
     const drawn = spanned(all);
-    if (!candles.loaded) plot.zoomed = false;
+    if (!candles.loaded) plot.show(null);
     plot.draw([
       drawn.map((each) => each.start / 1000),
       ...["high", "low", "volume"].map((field) => drawn.map((each) => each[field])),
     ]);
-    const text = candleText(all);
-    write(summary, text);
-    plot.place.setAttribute("aria-label", `Candles of ${candles.symbol}. ${text}`);
+    tell();
     list.draw(all.slice(-TABLE_ROWS).reverse(), (each) => [
       momentOf(each.start),
       ...[each.open, each.high, each.low, each.close].map(price),
@@ -209,12 +156,21 @@ export function candleChart() {
     ]);
   };
   const element = make("div", {}, plot.place, summary, list.element);
-  return { element, draw, end: () => plot.end(), topics: ["candles", "theme"] };
+  const { controls } = plot;
+  return { element, controls, draw, end: () => plot.end(), topics: ["candles", "theme"] };
+}
+
+// The candles of the part that is seen.
+function seenBy(plot) {
+  if (!plot.data?.[0].length) return [];
+  const { min, max } = plot.seen();
+  return candles.list.filter(({ start }) => start / 1000 >= min && start / 1000 <= max);
 }
 
 function candleText(all) {
   if (!candles.loaded) return "Reading the candles.";
-  if (!all.length) return "No trades yet.";
+  if (!candles.list.length) return "No trades yet.";
+  if (!all.length) return "Before the first trade.";
   const [first, last] = [all[0], all.at(-1)];
   const high = Math.max(...all.map((each) => each.high));
   const low = Math.min(...all.map((each) => each.low));
@@ -261,7 +217,7 @@ function depthOptions() {
   });
   return {
     legend: { show: false },
-    cursor: { points: { show: false }, drag: { x: false, y: false } },
+    cursor: { points: { show: false } },
     scales: { x: { time: false }, y: { range: (_, low, high) => [0, Math.max(1, high) * 1.05] } },
     axes: [
       axis({ values: prices, incrs: WHOLE_STEPS, space: roomOf, size: 28 }),
@@ -302,7 +258,7 @@ function isNear([cents], at, levels) {
 }
 
 export function depthChart() {
-  const plot = new Plot(180, depthOptions);
+  const plot = new Plot(180, depthOptions, { fixed: true });
   const summary = make("p", { class: "summary" });
   const columns = ["Price", "Bids up to here", "Asks up to here"];
   const list = detailTable("Depth of the order book", columns);

@@ -84,8 +84,8 @@ export function unsubscribe(name) {
   if (!connection.paused) endSubscription(fields());
 }
 
-function endSubscription({ channel, symbols, depth }) {
-  ask("unsubscribe", { channel, symbols, depth });
+function endSubscription({ channel, symbols, depth, interval }) {
+  ask("unsubscribe", { channel, symbols, depth, interval });
 }
 
 function connect() {

@@ -1,7 +1,7 @@
 // Keyboard shortcuts. They can be switched off, and do nothing while text is typed (WCAG 2.1.4).
 
 import { cancelSelected } from "./account.js";
-import { INTERVALS, load } from "./candles.js";
+import { INTERVALS, follow } from "./candles.js";
 import { make, table, cells, write } from "./dom.js";
 import { change, price, quantity } from "./format.js";
 import { market } from "./market-data.js";
@@ -16,6 +16,7 @@ const LIST = [
   ["o", "Own orders"],
   ["x", "Cancel the selected order (asks first)"],
   ["1 – 4", "Candles of 1m, 5m, 1h, 1d"],
+  ["← →, + −", "In a chart: move, zoom; Home, End, 0: oldest, now, all"],
   ["g m, g o", "Market, operations"],
   [".", "Read out the chosen stock"],
   ["Esc", "Back"],
@@ -58,7 +59,7 @@ function focusIn(place, ...selectors) {
 }
 
 function interval(key) {
-  if (market.symbol) load(market.symbol, Object.keys(INTERVALS)[Number(key) - 1]);
+  if (market.symbol) follow(market.symbol, Object.keys(INTERVALS)[Number(key) - 1]);
 }
 
 const KEYS = {

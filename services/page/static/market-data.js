@@ -18,7 +18,6 @@ export const market = {
   lastTrade: 0,
 };
 
-const tradeListeners = new Set();
 let readers = 0;
 
 export function mayRead() {
@@ -60,37 +59,24 @@ async function readStock(symbol) {
   }
 }
 
-// Call with each new trade of the chosen symbol, oldest first; with null after a hole.
-export function onTrade(listen) {
-  tradeListeners.add(listen);
-  return () => tradeListeners.delete(listen);
-}
-
 function forgetStock() {
   Object.assign(market, { stock: null, ladder: null, tape: [], lastTrade: 0 });
 }
 
 function traded(trade) {
   if (trade.symbol !== market.symbol || trade.sequence <= market.lastTrade) return;
-  if (market.lastTrade && trade.sequence > market.lastTrade + 1) missed();
   market.lastTrade = trade.sequence;
   market.tape.unshift(trade);
   market.tape.length = Math.min(market.tape.length, TAPE_MAX);
   const ticker = market.tickers.get(trade.symbol);
   if (ticker) ticker.last = trade.price;
-  for (const listen of tradeListeners) listen(trade);
   touch("tape", "quote");
-}
-
-function missed() {
-  for (const listen of tradeListeners) listen(null);
 }
 
 on("trade", traded);
 on("gap", (gap) => {
   if (gap.symbol !== market.symbol) return;
   market.lastTrade = Math.max(market.lastTrade, gap.last);
-  missed();
 });
 on("ladder", (ladder) => {
   if (ladder.symbol !== market.symbol) return;
@@ -101,7 +87,6 @@ on("another-log", () => {
   market.tickers = new Map();
   market.loaded = false;
   forgetStock();
-  missed();
   touch("tickers", "ladder", "tape", "stock");
 });
 on("tickers", ({ tickers }) => {

@@ -1,6 +1,6 @@
 // The pipeline as the gateway knows it: which stage is behind, in words and figures.
 
-import { Plot, axis, color } from "./charts.js";
+import { axis } from "./charts.js";
 import { make, setAttribute, write } from "./dom.js";
 import { connection, on, subscribe, unsubscribe } from "./feed.js";
 import { NONE, compact, minuteOf, timeOf } from "./format.js";
@@ -14,6 +14,7 @@ import {
 } from "./operations-tables.js";
 import { onPaint, touch } from "./paint.js";
 import { panel } from "./panels.js";
+import { Plot, color } from "./plot.js";
 import { SIGN_IN } from "./session.js";
 
 const CHANNEL = "operations";

@@ -1,7 +1,7 @@
 // One stock: watch list, quote, charts, ladder, trades, order ticket and the broker's own account.
 
 import { account } from "./account.js";
-import { INTERVALS, candles, load } from "./candles.js";
+import { INTERVALS, candles, follow } from "./candles.js";
 import { candleChart, depthChart } from "./charts.js";
 import { make, setAttribute } from "./dom.js";
 import { choose, watchTickers } from "./market-data.js";
@@ -15,7 +15,7 @@ export function stockView(view, symbol) {
   const [watch, head, candlePart, depthPart, ladderPart, tapePart] = parts;
   const chart = panel("chart", "Candles", candlePart.element);
   const intervals = intervalButtons(symbol);
-  chart.head.append(intervals.element);
+  chart.head.append(candlePart.controls, intervals.element);
   const depth = panel("depth", "Depth", depthPart.element);
   const own = account(symbol);
   view.replaceChildren(
@@ -31,9 +31,9 @@ export function stockView(view, symbol) {
     ),
   );
   choose(symbol);
-  load(symbol, candles.interval);
+  follow(symbol);
   const ends = [watchTickers(), ...parts.map(show), () => candlePart.end(), () => depthPart.end()];
-  ends.push(form.end, own.end, intervals.end);
+  ends.push(form.end, own.end, intervals.end, () => follow(null));
   return () => ends.forEach((end) => end());
 }
 
@@ -41,7 +41,7 @@ function intervalButtons(symbol) {
   const group = make("div", { class: "choices", role: "group", "aria-label": "Interval" });
   for (const interval of Object.keys(INTERVALS)) {
     const button = make("button", { type: "button", text: interval, "data-interval": interval });
-    button.addEventListener("click", () => load(symbol, interval));
+    button.addEventListener("click", () => follow(symbol, interval));
     group.append(button);
   }
   const end = onPaint("candles", () => {
