@@ -20,6 +20,7 @@ from services.runtime.logging_setup import RateLimit
 from services.runtime.postgres.connection import connect_async
 from services.runtime.postgres.errors import outage, raise_if_auth_error, waitable
 from services.runtime.postgres.watchdog import cut
+from services.webhooks.floors import Floors
 from services.webhooks.outbox import Attempted, ClaimedReceiver, Ended
 from services.webhooks.receiver_run import Post, ReceiverRun, SendPolicy
 from services.webhooks.sender import ATTEMPT_S_MAX
@@ -36,9 +37,6 @@ log.addFilter(RateLimit(lines_per_minute=6))
 
 # Interval of polls for retries that are due: NOTIFY announces only new deliveries.
 LOOK_S = 1.0
-# Pause between two full looks: at least so long, and so many durations of the last one.
-FULL_LOOK_S = 0.5
-FULL_LOOK_PAUSES = 5.0
 RETRY_S = 0.5
 # Results gather this long; those lost by a kill are sent once more.
 GATHER_S = 0.01
@@ -75,9 +73,7 @@ class WebhookLoop:
         self._wake = asyncio.Event()
         self._look = True
         self._claimed_at: float | None = None
-        # By broker, the first webhook that was due: no earlier one was.
-        self._floors: dict[str, str] = {}
-        self._full_look_at = 0.0
+        self._floors = Floors()
         self._stopping = False
         self._connected = False
         self._store: WebhookStore | None = None
@@ -172,20 +168,13 @@ class WebhookLoop:
                 self._wake.set()
 
     async def _look_for(self, store: WebhookStore, room: int) -> list[ClaimedReceiver]:
-        # Delivered rows leave dead index entries, which a long snapshot (an audit, a backup) keeps.
-        # Only the full look walks over them; what is replayed or comes late waits for it.
-        begun = time.monotonic()
-        full = begun >= self._full_look_at
+        floors = self._floors.begin(time.monotonic())
+        found: list[ClaimedReceiver] = []
         try:
-            found = await store.claim(list(self._turns), room, {} if full else self._floors)
+            found = await store.claim(list(self._turns), room, floors)
         finally:
-            # Also after one that was cancelled: what it did not reach must not keep out the rest.
-            if full:
-                now = time.monotonic()
-                self._full_look_at = now + max(FULL_LOOK_S, FULL_LOOK_PAUSES * (now - begun))
-        for claimed in found:
-            if claimed.deliveries:
-                self._floors[claimed.broker_id] = claimed.deliveries[0].event_id
+            first_due = ((it.broker_id, it.deliveries[0].event_id) for it in found if it.deliveries)
+            self._floors.end(time.monotonic(), first_due)
         return found
 
     def _begin(self, claimed: ClaimedReceiver) -> None:

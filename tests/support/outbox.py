@@ -134,11 +134,11 @@ def start_sender(url: str, changes: Mapping[str, str] | None = None) -> subproce
     return subprocess.Popen(command, env=environ | dict(changes or {}))
 
 
-def handles_sigterm(pid: int) -> bool:
-    """Return whether a process has installed its own handler of SIGTERM."""
+def holds_sigterm(pid: int) -> bool:
+    """Return whether a process blocks SIGTERM, or has installed its own handler of it."""
     status = Path(f"/proc/{pid}/status").read_text(encoding="utf-8")
-    caught = next(line for line in status.splitlines() if line.startswith("SigCgt:"))
-    return bool(int(caught.split()[1], 16) >> signal.SIGTERM - 1 & 1)
+    masks = [line for line in status.splitlines() if line.startswith(("SigBlk:", "SigCgt:"))]
+    return any(int(mask.split()[1], 16) >> signal.SIGTERM - 1 & 1 for mask in masks)
 
 
 @contextmanager
@@ -146,8 +146,8 @@ def running_sender(url: str, changes: Mapping[str, str] | None = None) -> Iterat
     """Run a sender during the context. SIGTERM at its end must give exit code 0."""
     process = start_sender(url, changes)
     try:
-        # A sender that is still importing its modules dies of SIGTERM instead of stopping.
-        eventually("a sender that handles SIGTERM", lambda: handles_sigterm(process.pid), WAIT_S)
+        # Before Python runs its first line, SIGTERM ends the process.
+        eventually("a sender that holds SIGTERM", lambda: holds_sigterm(process.pid), WAIT_S)
         yield
         process.terminate()
         assert process.wait(60) == 0

@@ -7,7 +7,8 @@ from collections.abc import Mapping, Sequence
 import pytest
 from psycopg.errors import QueryCanceled
 
-from services.webhooks.loop import CLAIM_AGE_S_MAX, FULL_LOOK_S, TURN_S, WebhookLoop
+from services.webhooks.floors import FULL_LOOK_S
+from services.webhooks.loop import CLAIM_AGE_S_MAX, TURN_S, WebhookLoop
 from services.webhooks.outbox import ClaimedReceiver, WebhookDelivery
 from services.webhooks.receiver_run import SendPolicy
 from services.webhooks.schedule import SECONDS, ReceiverResponse
