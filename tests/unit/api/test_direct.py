@@ -372,7 +372,9 @@ def test_stream_takes_its_connection_when_the_request_is_complete(packets: list[
         for packet in packets:
             assert streams.heads == []
             protocol.data_received(packet)
-        await asyncio.sleep(0.02)
+        async with asyncio.timeout(5):
+            while not streams.heads:  # noqa: ASYNC110 - until the request was taken
+                await asyncio.sleep(0.001)
         assert [head.split(b"\r\n")[0] for head in streams.heads] == [b"GET /events HTTP/1.1"]
         assert (wire.written, wire.closed) == (b"", False)
 

@@ -264,12 +264,15 @@ def test_client_order_refused_for_its_validity_is_expected() -> None:
 
 def test_stopped_client_sends_no_more_and_abandons_requests_in_flight() -> None:
     async def main() -> LoadClient:
-        async with serving(StubExchange(delay_s=30)) as url:
+        stub_exchange = StubExchange(delay_s=30)
+        async with serving(stub_exchange) as url:
             client = LoadClient(
                 Job(url, ("key",), "t-"), plan_of(order(0, 0), order(60_000_000, 1))
             )
             running = asyncio.create_task(client.run())
-            await asyncio.sleep(0.2)
+            async with asyncio.timeout(30):
+                while not stub_exchange.at_once:  # noqa: ASYNC110 - until the first is in flight
+                    await asyncio.sleep(0.01)
             client.stop()
             await asyncio.wait_for(running, 5)
             return client
