@@ -3,7 +3,7 @@
 from typing import Any, Final
 
 import pytest
-from hypothesis import example, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from msgspec import ValidationError, convert, structs
 
@@ -21,8 +21,12 @@ TYPES: Final[dict[str, Any]] = {
     "client_order_id": units.ClientOrderId,
 }
 NEAR: Final = st.text("0aAfgGzZ.-_: \n\u00e9\u0085\u2028\x00\x7f", max_size=70)
-# Without a deadline: a busy machine may pause an example for longer.
-EXAMPLES: Final = settings(deadline=None, max_examples=sized(30, 100))
+# Without limits of time: a busy machine may pause an example for longer.
+EXAMPLES: Final = settings(
+    deadline=None,
+    max_examples=sized(30, 100),
+    suppress_health_check=[HealthCheck.too_slow],
+)
 UUIDS: Final = st.from_regex(units.UUID_PATTERN)
 
 
