@@ -1,7 +1,7 @@
 """Client of the exchange for trading programs: calls, live feeds and order sessions.
 
-`Client` blocks, `AsyncClient` is for asyncio; both have the same methods. What is sent, repeated
-and believed is decided in modules without I/O (`*_state`, `attempts`, `sequences`, `inbox`).
+`Client` blocks, `AsyncClient` is for asyncio; both have the same methods. Modules without
+I/O (`*_state`, `attempts`, `sequences`, `inbox`) decide on messages, retries and recovery.
 """
 
 from exchange_client.async_client import AsyncClient

@@ -18,7 +18,7 @@ from exchange_client.http_calls import HttpCalls
 from exchange_client.inbox import Inbox
 
 PAGE: Final = "500"
-# Between attempts to fetch what is missing, each of which has retries of its own.
+# Pause between attempts to fetch missing records. Each attempt also retries its own requests.
 _FETCH_PAUSE_S: Final = 0.5
 
 

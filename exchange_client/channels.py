@@ -30,7 +30,7 @@ class Channels:
     candle_interval: Literal["1m", "5m", "1h", "1d"] = "1m"
 
     def whole(self) -> Iterator[dict[str, Any]]:
-        """Subscriptions that begin with what is now."""
+        """Subscriptions that begin with the present state."""
         if self.books:
             yield _fields("book", self.books)
         if self.ladders:

@@ -112,7 +112,7 @@ class OwnOrders:
 class Connected:
     """The feed is connected. `log`: identity of the command log.
 
-    `is_new`: it is another log than before, so sequences begin anew.
+    `is_new`: the log differs from the former one, so sequences start again.
     """
 
     log: str

@@ -45,7 +45,7 @@ class FeedState(LinkState):
         self.fetches: deque[Fetch] = deque()
         self._books = {symbol: BookState(symbol) for symbol in channels.books}
         self._trades = {s: TradeSequence(last) for s, last in (channels.after or {}).items()}
-        # Where symbols without trades stand is known: a later one misses nothing.
+        # From then on, a symbol without trades has sequence 0: no trade of it can be missed.
         self._has_begun = False
         self._own = OwnSequences(None if channels.own_after is None else dict(channels.own_after))
         self._snapshot: list[Mapping[str, Any]] = []

@@ -1,7 +1,7 @@
 """A whole exchange in containers: Kafka, PostgreSQL, and every service in one container.
 
 Start: 1. network, 2. Kafka and PostgreSQL, 3. the services. It is up when all of them are ready.
-Whatever happens, what was started is removed.
+All started containers are removed, also after an error.
 """
 
 import http.client
@@ -28,7 +28,7 @@ USER = DATABASE = "exchange"
 POSTGRES_ALIAS = "postgres"
 PORT = 8000
 DATA_DIR = "/tmp/exchange"  # noqa: S108 - inside of the container, which has no other user
-# Seconds on a quiet machine; the rest is for one busy with other things.
+# A start takes seconds on a quiet machine; the limit is for a busy one.
 READY_TIMEOUT_S = 180.0
 _PROBE_TIMEOUT_S = 2.0
 _HTTP_OK = 200

@@ -14,7 +14,7 @@ ALIAS = "kafka"
 PORT = 9092
 PORT_INSIDE = 19092
 NODE_ID = 1
-# Seconds on a quiet machine; the rest is for one busy with other things.
+# A start takes seconds on a quiet machine; the limit is for a busy one.
 READY_TIMEOUT_S = 120.0
 _ANSWER_TIMEOUT_S = 3.0
 

@@ -1,7 +1,7 @@
 """Ahead-of-time (AOT) cache of the broker's JVM: loaded classes and profiles of its methods.
 
 A cold broker loads 7,000 classes and interprets methods until it has counted their calls. With the
-cache of a training run it starts in half the time, and compiles what is hot from the first call.
+cache of a training run it starts in half the time, and compiles hot methods at their first call.
 A cache fits one build of Java and one set of jars: the name of its file is a digest of both.
 """
 
@@ -43,7 +43,7 @@ def fault(file: Path) -> str | None:
     found = file.stat()
     if not stat.S_ISREG(found.st_mode):
         return "is not a file"
-    # The broker runs what is in it.
+    # The broker executes its content.
     if found.st_uid not in (0, os.geteuid()):
         return f"belongs to another user (uid {found.st_uid})"
     if found.st_mode & (stat.S_IWGRP | stat.S_IWOTH):

@@ -32,7 +32,7 @@ TIME_LIMIT_S = 300
 # The cache takes 80 MiB, its recording and the log of the run 150.
 ROOM_MIB_MIN = 512
 WORKLOAD_S = 12.0
-# What is recorded is written after the broker has stopped.
+# The JVM writes its recording after the broker has stopped.
 STOP_GRACE_S = 120.0
 # An exchange that has just started is settled, and first callers are served, before the first look.
 SETTLING_S = 30.0

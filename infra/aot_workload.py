@@ -1,4 +1,4 @@
-"""Load for a training run: what an exchange asks of a broker, as often as it answers.
+"""Load for a training run: the requests of an exchange, as fast as the broker answers.
 
 Small batches with `acks=all`, fetches that wait for the next record, and transactions, on two
 partitions each. The broker's JVM records which methods are hot under it.

@@ -31,7 +31,7 @@ TEMPLATE = Path(__file__).with_name("kafka") / "server.properties"
 SECURED = TEMPLATE.with_name("secured.properties")
 # Who may do everything on a secured broker, and the broker itself.
 ADMIN = "admin"
-# Measured: 2 s to start, 7 s after kill -9; the rest is for a machine busy with other things.
+# Measured: 2 s to start, 7 s after kill -9; the limit is for a busy machine.
 READY_TIMEOUT_S = 90.0
 _POLL_S = 0.05
 
@@ -106,7 +106,7 @@ class LocalKafka(LocalServer):
             self._run(with_cache(jvm, file) if file else jvm)
             if file and not in_use(file, self.process.pid):
                 _ignore(file, f"does not fit: {self.process.log_file} has the reason")
-                # So that it is made anew.
+                # The next training run makes a new one.
                 with contextlib.suppress(OSError):
                     file.unlink()
         except BaseException:

@@ -15,7 +15,7 @@ from pathlib import Path
 from infra.errors import ServerFailedError, ToolMissingError
 
 COMPOSE_FILE = Path(__file__).with_name("compose.yaml")
-# Of all profiles, so that what one of them started is ended too.
+# All profiles, so that services that any of them started are ended too.
 EVERY_PROFILE = "apart,monitoring"
 HOW_TO_INSTALL = "install Docker with Compose; on Debian: apt-get install docker.io docker-compose"
 # A first start also initialises the servers; a matcher without snapshots replays its whole log.
@@ -91,7 +91,7 @@ def find_compose(search_path: str | None = None) -> list[str]:
 
 
 class ComposeProject:
-    """One stack under its own name. `environ` is the whole environment, with what it interpolates.
+    """One stack under its own name. `environ` is the whole environment; Compose interpolates it.
 
     Raises ToolMissingError, and ServerFailedError when no engine answers.
     """

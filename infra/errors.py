@@ -30,4 +30,4 @@ class RootRefusedError(InfraError):
 
 
 class ServerFailedError(InfraError):
-    """A server or one of its tools did not do what it was started for."""
+    """A server or one of its tools did not start, or failed."""

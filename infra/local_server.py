@@ -9,7 +9,7 @@ from infra.errors import ServerFailedError
 from infra.folder_lock import FolderLock
 from infra.process import ChildProcess
 
-# Longer than either takes to write out what it holds.
+# Longer than Kafka or PostgreSQL takes to write its buffers.
 STOP_GRACE_S = 20.0
 # Starts of a server whose port was taken by another program; each is on another port.
 PORT_ATTEMPTS = 3

@@ -47,7 +47,7 @@ class Quorum:
             "controller_port": node.controller_port,
             "controllers": ",".join(f"{LOOPBACK}:{each.controller_port}" for each in self.nodes),
             "replicas": replicas,
-            # One of three may be away, and what is acknowledged still lies on two.
+            # One broker of three may be away; acknowledged records are on the other two.
             "in_sync_min": max(1, replicas - 1),
         }
 

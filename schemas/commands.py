@@ -85,8 +85,8 @@ class EnterOrder(PlaceOrder, frozen=True, tag_field="type", tag="enter_order", o
     """Enter an order with conditions; `schemas.conditions` says which go together.
 
     `time_in_force`: None is gtc for a limit order and ioc for a market order. day: it expires when
-    its symbol is closed. ioc: what does not trade at once is closed. fok: unless all of it trades
-    at once, nothing does. `post_only`: refused if any of it would trade at once.
+    its symbol is closed. ioc: the part that does not trade at once is closed. fok: all of it
+    trades at once, or nothing does. `post_only`: refused if any of it would trade at once.
     `minimum_quantity`: unless that much trades at once, nothing does and the order is closed.
     `stop_price`: the order waits outside the book until a trade at this price or beyond elects it;
     it then takes like any other. `display_quantity`: what rests shows that much alone, and the next
@@ -126,11 +126,11 @@ class CancelAll(
 class AmendOrder(
     Struct, frozen=True, tag_field="type", tag="amend_order", omit_defaults=True, gc=False
 ):
-    """Replace values of an open order, which keeps its id. What is absent stays.
+    """Replace values of an open order, which keeps its id. Absent values stay.
 
-    `quantity`: of the whole order with what is filled, so a fill on the way cannot oversize it.
-    `of_quantity`, needed with it: the quantity that it replaces, which a matcher does not have of
-    an order that was not amended before. `post_only`: as the order is; refused if any of it would
+    `quantity`: of the whole order, with its fills, so a fill in the meantime cannot oversize it.
+    `of_quantity`, needed with it: the quantity that it replaces; a matcher has none of an order
+    that was not amended before. `post_only`: as the order is; refused if any of it would
     trade at once. `display_quantity`: of an iceberg order, from its next slice on; 0: it shows all.
     `stop_price`: of a stop order that waits. Without `waits`, which says that the gateway knows the
     order as such a one, a stop order that waits is not amended.

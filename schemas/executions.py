@@ -77,7 +77,7 @@ class Fill(Struct, frozen=True, omit_defaults=True, gc=False):
 class Prevented(Struct, frozen=True, gc=False):
     """A resting order of the taker's broker and document, with which the taker did not trade.
 
-    `quantity`: what was left of it when it closed; 0: it stays. `after_fills`: the number of the
+    `quantity`: its remaining quantity when it closed; 0: it stays. `after_fills`: the number of the
     taker's fills before it came to this order.
     """
 
@@ -116,10 +116,10 @@ class OrderEntered(
 ):
     """An order with conditions was accepted; the conditions are those of its command.
 
-    Closed with `no_liquidity`: what of it did not trade at once. A fill-or-kill order, and one
-    whose minimum was not reached, has no fill then. With a `stop_price` and not closed, it is
-    parked outside the book until a `StopElected`. `displayed_quantity`: the part of what is left
-    that the book shows of an iceberg order that rests. `prevented`: own orders that it came to.
+    `no_liquidity` closes the part that did not trade at once. A fill-or-kill order, and one whose
+    minimum was not reached, has no fill then. With a `stop_price` and not closed, it is parked
+    outside the book until a `StopElected`. `displayed_quantity`: the part of a resting iceberg
+    order's remaining quantity that the book shows. `prevented`: own orders that it came to.
     """
 
     time_in_force: TimeInForce | None = None
@@ -260,7 +260,7 @@ class PhaseSet(Struct, frozen=True, tag_field="type", tag="phase_set", gc=False)
     book_sequence: int
 
 
-# Events of at most one order beside those that it traded with.
+# Events of one order at most, besides the orders that it traded with.
 SingleEvent = (
     OrderAccepted
     | OrderEntered
@@ -300,7 +300,7 @@ class StopElected(
     prevented: tuple[Prevented, ...] = ()
 
 
-# What a command brings about beside its own event.
+# Further effects of a command, besides its own event.
 Effect = StopElected
 
 
@@ -318,9 +318,9 @@ class Expired(Struct, frozen=True, gc=False):
 class Outcome(Struct, frozen=True, omit_defaults=True, gc=False):
     """All effects of one command. `time` is the partition's clock in milliseconds.
 
-    The orders in `expired` left before everything else, in this order. `before` the event: what
-    the bounds of earlier commands had left over; `after` it: what followed from it. All of their
-    trades count from 0 together, in this order.
+    The orders in `expired` left before everything else, in this order. `before` the event:
+    elections that the bounds of earlier commands had postponed; `after` it: those that it caused.
+    All of their trades count from 0 together, in this order.
     """
 
     time: int

@@ -127,7 +127,7 @@ class Gap(Struct, frozen=True, tag_field="type", tag="gap"):
 
 
 class BookSnapshot(Struct, frozen=True, tag_field="type", tag="book_snapshot", gc=False):
-    """A whole book, best first, which replaces what the client has.
+    """A whole book, best first. It replaces the client's book.
 
     `checksum`: see `services.reader.book_checksum`; of the ten best levels of each side. `phase`:
     of the symbol's market.

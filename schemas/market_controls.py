@@ -21,7 +21,7 @@ from schemas.units import PriceCents, Quantity
 
 
 class InstrumentRequest(Struct, frozen=True, forbid_unknown_fields=True):
-    """`PUT /admin/stocks/{symbol}`: the whole instrument; what is left out has its default.
+    """`PUT /admin/stocks/{symbol}`: the whole instrument; absent fields have their defaults.
 
     `reference_price` is needed for a symbol without an instrument; without one the present price
     stays. Prices must be multiples of `tick_size`, quantities of `lot_size`. `quantity_max` and

@@ -22,9 +22,9 @@ class MatcherClaim(Struct, frozen=True):
 class PartitionState(Struct, frozen=True):
     """Positions of one partition of the command log, as offsets of the next command.
 
-    `end`: where the log ends; `applied`: what this gateway has the outcomes of; `stored`: what
-    PostgreSQL has. Null: not known now. `waiting_s` and `unstored_s`: for how long commands have
-    waited for their outcome, and outcomes to be stored; 0: none does. `claim`: null if none was
+    `end`: the end of the log; `applied`: the views of this gateway; `stored`: PostgreSQL. Null: not
+    known now. `waiting_s`: time since the oldest command without an outcome; `unstored_s`: time
+    since the oldest outcome that is not stored; 0: there is none. `claim`: null if none was
     seen, or it was trimmed.
     """
 

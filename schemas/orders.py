@@ -49,8 +49,8 @@ class OrderRecord(Struct, gc=False):
 
     `time_in_force` None is the default of the order type. `triggered_at`: when a trade elected the
     order with a stop price. Of an iceberg order, `display_quantity` is the size of its next slice
-    (0: all) and `displayed_quantity` what the book shows of it while it rests. `trades` are in
-    order of execution; `older_trades` came before them and are not at hand.
+    (0: all) and `displayed_quantity` its visible quantity while it rests. `trades` are in order
+    of execution; `older_trades` came before them and are not in memory.
     """
 
     order_id: str

@@ -1,7 +1,7 @@
 """The steps of an outcome in order, each with the trades of the order that took in it.
 
-Every program that derives something from trades begins here, so that none of them overlooks a step
-that may trade. Pure.
+Every program that derives data from trades uses this module, so that no step with trades is
+overlooked. Pure.
 """
 
 from collections.abc import Iterable, Sequence
@@ -35,7 +35,7 @@ class MakerPrevented(Struct, frozen=True, gc=False):
     book_sequence: int
 
 
-# What an outcome may consist of, and the steps in which an order may take from the book.
+# Parts of an outcome, and those parts in which an order may take from the book.
 Step = Effect | SingleEvent | MakerPrevented
 Taking = OrderAccepted | OrderAmended | StopElected
 _Preventing = OrderEntered | OrderAmended | StopElected
@@ -44,7 +44,7 @@ _Preventing = OrderEntered | OrderAmended | StopElected
 class ExecutedTrade(Struct, frozen=True, gc=False):
     """One trade. `taker` is the step of the order that took; its side is the aggressor's.
 
-    `taker_remaining`: what was left of that order after the trade. `index`: the position among all
+    `taker_remaining`: its remaining quantity after the trade. `index`: the position among all
     trades of the outcome, from 0, as in public records and trade ids.
     """
 

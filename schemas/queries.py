@@ -54,8 +54,8 @@ class OrderWarning(Struct, frozen=True):
 class ValidOrder(Struct, frozen=True):
     """`POST /orders` would send this order to the matcher; quotas are checked only there.
 
-    `warnings`: what the matcher would refuse it for in the present `phase` and by the present rules
-    of the symbol, as far as this process knows them; null: it does not know the phase.
+    `warnings`: reasons for which the matcher would refuse it in the present `phase` and by the
+    present rules of the symbol, if known to this process; null: it does not know the phase.
     """
 
     symbol: str

@@ -115,7 +115,7 @@ class OrderResource(Struct, frozen=True):
     newest 100 of `trades_total`, oldest first; `GET /orders/{order_id}/trades` has all. A stop
     order is open while it waits; `triggered_at`: when a trade elected it. Only an iceberg order has
     a `display_quantity` (0: from its next slice on it shows all) and, while it is open, a
-    `displayed_quantity`: what the book shows of it.
+    `displayed_quantity`, which is its visible quantity.
     """
 
     order_id: str

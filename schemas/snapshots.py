@@ -122,7 +122,7 @@ class AmendedRow(Struct, frozen=True, array_like=True, gc=False):
 
 class IcebergRow(Struct, frozen=True, array_like=True, gc=False):
     """`[order_id, display_quantity, hidden_quantity]` of an open iceberg order: the size of its
-    next slice (0: all), and what is left of it behind the part that the book shows."""
+    next slice (0: all), and its remaining quantity that the book does not show."""
 
     order_id: str
     display_quantity: int

@@ -8,6 +8,6 @@
     brokers <--HTTP-- webhooks <-- PostgreSQL <-- sink <----+
 
 `gateway` mounts ingest's, reader's and webhooks' routes on one port; `cli` is the operator's
-`exchange` command; `runtime` is what every process stands on. Services do not import each other
-(gateway and cli do).
+`exchange` command; `runtime` has settings, Kafka, PostgreSQL, health and lifecycle for all of
+them. Services do not import each other (gateway and cli do).
 """

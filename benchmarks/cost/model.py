@@ -11,7 +11,7 @@ from typing import Final
 from msgspec import Struct
 
 GATEWAY: Final = "gateway"
-# A second gateway that gets no requests: what every gateway spends to apply all outcomes.
+# A second gateway without requests shows the cost of applying all outcomes, which each one has.
 SPARE: Final = "gateway without requests"
 MATCHER: Final = "matcher"
 SINK: Final = "sink"

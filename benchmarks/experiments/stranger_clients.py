@@ -1,10 +1,9 @@
 """Clients without a valid key that do their worst, one kind at a time, for a bounded time.
 
-`python -m benchmarks.experiments.stranger_clients KIND PORT METRICS_PORT SECONDS`: a process of its
-own, with one thread for each client, so that its work is not that of the load generator. It runs
-only while a processor is idle, because strangers do not compute on the exchange's machine; what
-they cause in the exchange is measured, not the time that they take from it. Prints the number of
-their calls.
+`python -m benchmarks.experiments.stranger_clients KIND PORT METRICS_PORT SECONDS` is a separate
+process with one thread per client, so that it takes no time from the load generator. It runs only
+while a processor is idle, because real strangers use another machine: the benchmark measures their
+effect on the exchange, not the processor time of the clients. Prints the number of their calls.
 """
 
 import os
@@ -133,7 +132,7 @@ def slow_body(target: StrangerTarget) -> None:
 
 
 def computing(target: StrangerTarget) -> None:
-    """No connection at all: what the same processor time costs if it is used elsewhere."""
+    """Opens no connection: shows the cost of the same processor time used outside the exchange."""
     while target.lasts:
         sum(range(1_000))
         target.called()

@@ -2,8 +2,8 @@
 
 Brokers send orders at a steady rate. In turns no other client calls (`calm`), or eight clients
 without a valid key do, one kind at a time. Times count from when an order was due. Strangers run
-only while a processor is idle, as if they had a machine of their own: measured is what they cause
-in the exchange. The kind `computing` opens no connection and shows what remains of their share.
+only while a processor is idle, as if they had another machine, so only their effect on the exchange
+is measured. The kind `computing` opens no connection; it shows the cost of their processor time.
 """
 
 import argparse

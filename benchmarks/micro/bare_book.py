@@ -26,7 +26,7 @@ from services.matcher.engine import Engine, EnginePosition
 UNIT: Final = "commands/s"
 # Open orders around which the flow stays: below it orders prevail, above it cancels.
 OPEN_ORDERS: Final = 2_000
-# Of all orders: those that cross the spread, and those that rest far from the best price.
+# Shares of all orders that cross the spread, and that rest far from the best price.
 CROSSING: Final = 0.06
 FAR: Final = 0.15
 HALF: Final = 0.5

@@ -45,7 +45,7 @@ class Servers:
 class Context:
     """The context of one benchmark. `ending` closes what it starts, directly after it.
 
-    `notes`: what could not be measured; `failed`: benchmarks that did not do what they measure.
+    `notes` name figures that could not be measured; `failed` benchmarks whose work was not done.
     """
 
     def __init__(

@@ -121,7 +121,7 @@ def ns_each(work: Callable[[], object], operations: int) -> float:
 def with_service_gc() -> Iterator[None]:
     """Set the garbage collector as the services do, until the context ends.
 
-    What was frozen before stays frozen, and all objects of this process with it.
+    If objects were frozen before, they and all others stay frozen afterwards.
     """
     former, unfrozen = gc.get_threshold(), gc.get_freeze_count() == 0
     gc.freeze()

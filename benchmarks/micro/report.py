@@ -27,7 +27,7 @@ class Figure(Struct, frozen=True):
 class Budget(Struct, frozen=True):
     """A target, compared with the median at the largest `x`, or at the given `x`.
 
-    `note` states what the budget covers when that is more than the figure.
+    `note` describes the scope of a budget that covers more than the figure.
     """
 
     benchmark: str

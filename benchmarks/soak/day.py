@@ -164,7 +164,7 @@ class DayProgress:
         progress.begin("soak", orders, "commands")
 
     def sample(self, now: DaySample) -> None:
-        """Show a sample. The slowest process decides what is done."""
+        """Show a sample. Progress is that of the slowest process."""
         made, orders = self._flow.orders + self._flow.cancels, max(1, self._flow.orders)
         memory = "  ".join(f"{name} {mib:,}" for name, mib in now.memory_mib.items())
         self._progress.update(

@@ -1,7 +1,7 @@
 """Recovery benchmarks on a long command log. The steps run one after the other, each bounded.
 
 A step that fails, or exceeds its bound on time or memory, is reported and the next one begins:
-every step first stops what it is about to measure. All faults are injected from outside the
+every step first stops the processes that it measures. All faults are injected from outside the
 services.
 """
 

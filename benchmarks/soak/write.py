@@ -19,7 +19,7 @@ from services.runtime.kafka.producer import FailFastSender
 CHUNK = 1_000
 # Larger batches: throughput matters here, latency does not.
 LINGER_MS = 5
-# While consumers are too far behind; short against the time to process what waits.
+# While consumers are too far behind; short compared with the time to process their backlog.
 PAUSE_S = 0.05
 
 

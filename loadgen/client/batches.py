@@ -58,7 +58,7 @@ def batch_body(orders: Iterable[bytes]) -> bytes:
 
 
 def results_of(count: int, status: int, body: bytes) -> Iterator[tuple[int, bytes]]:
-    """Status and body for each of `count` orders; those of the whole answer unless it is 200."""
+    """Status and body for each of `count` orders. An answer other than 200 is for all of them."""
     results: list[_Result] = []
     if status == _OK:
         try:

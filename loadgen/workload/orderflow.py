@@ -280,7 +280,7 @@ class _Flow:
             valid_ms, in_force = None, condition
         stop_price = self._stop_price(symbol, side) if condition == "stop" else None
         if stop_price is not None:
-            # Within its limit it takes what the next few prices offer.
+            # Its limit lets it take the next few price levels.
             price = stop_price + (STOP_LIMIT_CENTS if side == "bid" else -STOP_LIMIT_CENTS)
         order = PlannedOrder(
             at_us=at_us,

@@ -12,10 +12,10 @@ def remaining_before(event: OrderAmended) -> int:
 def broken_amendment(
     order: OrderAccepted, left_before: tuple[int, int], event: OrderAmended, *, is_due: bool
 ) -> str | None:
-    """The rule that an amendment breaks; None: it keeps to all.
+    """The rule that an amendment breaks; None if it breaks none.
 
-    `order` has the values before it. `left_before`: what was not filled then, and what of it the
-    book showed. `is_due`: the order has reached its end by the time of the event.
+    `order` has the values before the amendment. `left_before`: the remaining quantity before it,
+    and the part that the book showed. `is_due`: the order has expired by the time of the event.
     """
     remaining, shown = left_before
     if (event.symbol, event.side) != (order.symbol, order.side):
@@ -42,7 +42,7 @@ def broken_amendment(
 def answers_amendment(
     command: AmendOrder, event: OrderAmended, order: OrderAccepted, remaining: int
 ) -> bool:
-    """True if the event has what the command asked for. `order`: the values before it."""
+    """True if the event has the values of the command. `order` has the former ones."""
     filled = order.quantity - remaining
     if command.quantity is not None and command.quantity <= filled:
         # Nothing is left to fill, or the order was due already.

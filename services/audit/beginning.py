@@ -25,8 +25,8 @@ class Beginning(Struct, frozen=True):
 
 
 def find_beginning(consumer: LogConsumer, log: LogTopics, number: int) -> Beginning:
-    """The beginning of this partition. Raises UnavailableError if the log has lost its own and no
-    snapshot stands for it."""
+    """The beginning of this partition. Raises UnavailableError if the log has lost its first
+    records and no snapshot replaces them."""
     commands = consumer.range(log.partition(COMMANDS, number))
     executions = consumer.range(log.partition(EXECUTIONS, number))
     if commands.low == 0 and executions.low == 0:

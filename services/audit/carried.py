@@ -1,4 +1,4 @@
-"""Orders of a snapshot as events: what an audit that begins there knows of them. Pure."""
+"""Orders of a snapshot as events, for an audit that begins at the snapshot. Pure."""
 
 from collections.abc import Iterator
 
@@ -8,7 +8,7 @@ from services.matcher.state import EngineState
 
 
 def carried_orders(state: EngineState) -> Iterator[tuple[OrderEntered, OrderRow]]:
-    """The orders in the books, each as if it had been entered with what is left of it.
+    """The orders in the books, each as if it had been entered with its remaining quantity.
 
     `document_number` is empty if an order rested before its symbol had an instrument.
     """

@@ -1,12 +1,11 @@
-"""Compares what clients were answered with the command log: acknowledged orders are in it once, by
-their broker and under their client order id; refused orders are not in it.
+"""Compares the answers that clients received with the command log: acknowledged orders are in it
+once, by their broker and under their client order id; refused orders are not in it.
 
 Pure. JSON lines, one per attempt, in the order of the answers. An order that is `unknown` may be in
-the log at most once. A refusal is withdrawn by an acknowledgement, and by an `unknown` after it,
-because that attempt may have entered. A refusal after an `unknown` stands: it told the client that
-there is no order, so none of the attempts may be in the log. A retry that the engine recognised by
-its client order id, a record of the log that a foreign program repeated, and a command that the
-engine refused do not count, because they made no order.
+the log at most once. An acknowledgement revokes a refusal. So does a later `unknown`, because that
+attempt may be in the log. A refusal after an `unknown` is final: the client knows that there is no
+order, so none of the attempts may be in the log. Commands that made no order do not count: retries
+that the engine recognised by their client order id, repeats by a foreign program, and refusals.
 """
 
 from collections.abc import Iterable

@@ -43,9 +43,10 @@ def is_killed(event: OrderAccepted) -> bool:
 
 
 def broken_condition(event: OrderEntered, at_once: int) -> str | None:
-    """The condition that the outcome breaks; None: it keeps to all.
+    """The condition that the outcome breaks; None if it breaks none.
 
-    `at_once`: what the book had for the order before its command, at most what it needed.
+    `at_once`: the quantity that the book had for the order before its command, at most the needed
+    one.
     """
     filled = sum(fill.quantity for fill in event.fills)
     if event.post_only and event.fills:

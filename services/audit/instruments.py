@@ -125,7 +125,7 @@ class InstrumentAudit:
             return
         if event.closed_reason is None or event.fills:
             self._check.checked += 1
-            # The quantity that was asked for; what was left of the order is not judged anew.
+            # The requested quantity; the remaining one is not checked again.
             quantity = command.quantity or held.rules.lot_size
             ids = (event.order_id, event.broker_id, "")
             order = EnterOrder(

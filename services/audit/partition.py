@@ -85,8 +85,8 @@ class PartitionAudit:
         self._rebuilt = RebuiltBooks()
 
     def run(self) -> None:
-        """Run the audit. Raises UnavailableError if the log has lost its beginning and no snapshot
-        stands for it."""
+        """Run the audit. Raises UnavailableError if the log has lost its first records and no
+        snapshot replaces them."""
         with ExitStack() as closes:
             commands = self._reader(COMMANDS, closes)
             commands.end = min(commands.end, self._cut.log)

@@ -177,7 +177,7 @@ class Engine(PhasedOrders):
         if code is not None:
             return refused_amendment(command, code)
         if is_day:
-            # What ends it is the close, not a time that it was given.
+            # A day order expires at the close, not at a given time.
             after = structs.replace(after, valid_until=None)
         if after.keeps_priority:
             is_changed = self._change(book, order, after)
@@ -241,7 +241,7 @@ class Engine(PhasedOrders):
         if code is not None or after.closed_reason is not None:
             return code
         if book.instrument is not None:
-            # What is left of an order is not looked at anew, but the quantity that is asked for.
+            # The rules apply to the command's quantity, not to the remaining one.
             quantity = command.quantity or order.unfilled
             code = book.instrument.refusal(structs.replace(taker, quantity=quantity))
             if code is not None:

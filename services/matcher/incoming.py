@@ -121,7 +121,7 @@ def with_conditions(
 ) -> OrderEntered:
     """The event of an accepted order with the conditions of its command.
 
-    `displayed`: what the book shows of it, if it rests as an iceberg order.
+    `displayed`: the visible quantity of an iceberg order that rests, else None.
     """
     conditions = (
         command.time_in_force,

@@ -133,8 +133,9 @@ class PartitionMatcher:
         """Capture the state. Every output so far has been acknowledged.
 
         `behind`: the execution record behind own outcomes, with no newer claim before it, or None
-        before any. It may precede the last outcomes, which readers then drop as duplicates. The
-        outcomes before it show later whether a power cut has taken what the snapshot stands on.
+        before any. It may precede the last outcomes, which readers then drop as duplicates. A
+        matcher that restores the snapshot looks for the outcomes before it: if a power cut has
+        taken them, the snapshot is not usable.
         """
         self._saved_before = self.next_offset
         published = Published(self._trades, self._book)

@@ -1,6 +1,6 @@
 """Open orders as rows of a snapshot, and orders restored from them. Pure.
 
-What the book does not show of an order has a list of its own, so that plain orders keep their row.
+Hidden quantities are in a separate list, so that plain orders keep the form of their row.
 """
 
 from collections.abc import Iterable, Iterator

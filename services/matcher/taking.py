@@ -27,8 +27,8 @@ from services.matcher.stops import StopOrder, Stops
 
 
 class Taken(Struct, frozen=True, gc=False):
-    """The result of an order that took: what is left of it, why it closed (None: it rests), its
-    fills, and own orders with which it did not trade."""
+    """The result of an order that took: its remaining quantity, the reason of its close (None: it
+    rests), its fills, and own orders with which it did not trade."""
 
     remaining: int
     closed_reason: ClosedReason | None

@@ -1,8 +1,8 @@
 """Own events from before the position at which the views start, so that clients can resume. Pure.
 
-The views start behind these commands. What the orders were before them is computed backwards: what
-was filled since is unfilled, what was closed is open. Then the commands are applied once more, to
-views of these orders only, which gives the same events with the same numbers.
+The views start behind these commands. The earlier states of the orders are computed backwards:
+later fills are subtracted, and closed orders are opened. Then the commands are applied once more,
+to views of these orders only. This gives the same events with the same numbers.
 """
 
 from collections import Counter

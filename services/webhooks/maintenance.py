@@ -176,9 +176,9 @@ class Pruner(Maintenance):
     """Deletes deliveries that ended long ago. `keep_days` from a webhook's end, and from its trade,
     until its row is deleted; 0: never.
 
-    The same transaction counts what it deletes, by broker and up to which id, so that the audit can
-    tell whether the row of a trade's side exists, was deleted, or is lost. Rows are found by their
-    key: ids begin with the time, so old rows come first in each broker's range.
+    The same transaction stores the number of deleted rows and the largest deleted id by broker.
+    With these the audit distinguishes a deleted row from a lost one. Rows are found by
+    their key: ids begin with the time, so old rows come first in each broker's range.
     """
 
     def __init__(self, database_url: str, keep_days: int) -> None:

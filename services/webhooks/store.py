@@ -1,10 +1,10 @@
 """The sender's SQL. It claims receivers, not webhooks, so that the webhooks of a receiver are sent
 in order, by one sender at a time.
 
-A lease is void when its time is over, and at once when its session has ended, so a killed sender
-loses nothing and blocks nothing. The result of an attempt counts once, by the number of attempts
-before it. Commits need not reach the disk: what a crash of PostgreSQL loses is sent once more.
-Bodies are not stored, since the trade is: `_CLAIM` joins it again for each attempt. `trades` never
+A lease ends with its time, or earlier with its session, so a killed sender loses nothing and blocks
+nothing. The result of an attempt counts once, by the number of attempts before it. Commits need not
+reach the disk: a webhook whose result a crash of PostgreSQL loses is sent once more. Bodies are not
+stored, because the trade is: `_CLAIM` joins it again for each attempt. `trades` never
 changes, so every attempt has the same bytes, and the outbox rows stay small.
 """
 

@@ -2,14 +2,14 @@
 
 1. A claim sets the current epoch, which is its nonce and its offset.
 2. A record of outcomes counts iff its epoch is the current one. Outcomes of commands that were
-   seen before are repeats, and are left out: a duplicate, or the log has lost its tail in a power
-   cut and a matcher publishes it again, to a reader that had already stored it.
+   seen before are left out as repeats: they are duplicates, or a power cut took the log's tail and
+   a matcher publishes it again to a reader that had already stored it.
 3. A record of another epoch comes from a stale matcher: dropped. A gap is a bug: BrokenLogError.
 4. A record that cannot be decoded, or has no value, comes from a foreign program: reported and
    dropped. If it was a matcher's outcome, the next one shows the gap. A claim that cannot be
    decoded comes from a newer version: BrokenLogError.
-5. Where a trimmed log has lost a claim (`beginnings`), the first outcomes of its epoch stand for
-   it. No request waits yet when they are read, so a stale matcher's records answer none.
+5. If a trimmed log has lost a claim (`beginnings`), the first outcomes of its epoch replace it. No
+   request waits yet when they are read, so a stale matcher's records answer none.
 
 Pure: offsets and bytes in, batches out. Positions are values, so a reader can store and resume;
 after a restart `execution_place` finds them in the log.
