@@ -37,7 +37,7 @@ def last_words(container: DockerContainer) -> str:
     if container._container is None:
         return ""
     text = container.get_wrapped_container().logs(tail=TAIL_LINES).decode(errors="replace")
-    return f"; the last lines of {container.image}:\n{text}" if text else "; it said nothing"
+    return f"; the last lines of {container.image}:\n{text}" if text else "; it has logged nothing"
 
 
 @contextmanager

@@ -184,7 +184,9 @@ class LocalKafka(LocalServer):
             return self._alone()
         for port in self._member[1].ports:
             if not is_free(port):
-                raise ServerFailedError(f"port {port} was taken while the broker was away")
+                raise ServerFailedError(
+                    f"port {port} was taken by another program while the broker was down"
+                )
         return self._member
 
     def _alone(self) -> tuple[Quorum, Node]:

@@ -162,7 +162,9 @@ class LocalPostgres(LocalServer):
     def _choose_port(self) -> None:
         if self._port is not None:
             if not is_free(self._port):
-                raise ServerFailedError(f"port {self._port} was taken while PostgreSQL was away")
+                raise ServerFailedError(
+                    f"port {self._port} was taken by another program while PostgreSQL was down"
+                )
             return
         remembered = None
         with contextlib.suppress(OSError, ValueError):

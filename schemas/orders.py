@@ -20,7 +20,7 @@ from schemas.units import (
     rounded_average,
 )
 
-# In the order itself: what one is filled by is decided by others, and an answer has a bound.
+# In the order itself. Other brokers decide on the number of fills, and an answer must be bounded.
 TRADES_SHOWN_MAX = 100
 
 

@@ -1,4 +1,5 @@
-"""Quotas of what one broker can leave in one partition. They come from the command log."""
+"""Quotas of one broker in one partition: open orders, books, client order ids. They come from the
+command log."""
 
 from typing import Annotated
 

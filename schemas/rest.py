@@ -83,12 +83,12 @@ class OrderRequest(Struct, frozen=True, forbid_unknown_fields=True):
 class ReplaceRequest(Struct, frozen=True, forbid_unknown_fields=True):
     """`POST /orders/{order_id}/replace`: at least one value; the others stay.
 
-    `quantity` is that of the whole order, with what is filled: a fill on the way cannot oversize
-    it. At or below what is filled it closes the order. The order keeps its place in the book if
-    its price stays and its quantity does not grow; otherwise it arrives anew, may trade, and rests
-    behind the others at its price. `display_quantity`, of an iceberg order, holds from its next
-    slice on; 0: it shows all. `stop_price` is of a stop order that waits: with another one, another
-    price or a larger quantity it comes behind the others with its stop price.
+    `quantity` is that of the whole order, with its fills: a fill in the meantime cannot oversize
+    it. At or below the filled quantity it closes the order. The order keeps its place in the book
+    if its price stays and its quantity does not grow; otherwise it arrives anew, may trade, and
+    rests behind the others at its price. `display_quantity`, of an iceberg order, holds from its
+    next slice on; 0: it shows all. `stop_price` is of a stop order that waits: with another one,
+    another price or a larger quantity it comes behind the others with its stop price.
     """
 
     quantity: Quantity | None = None

@@ -100,7 +100,7 @@ _CLIENT = (
 _READER = _reads(BROKERS, LISTINGS, EXECUTIONS)
 _INGEST = (*_READER, *_writes(COMMANDS, BROKERS))
 
-# What the REST API changes when a broker asks for a test webhook or to send one again.
+# Changes by the REST API when a broker requests a test webhook or a replay.
 _REQUEUING = (
     Grant("INSERT", tables.WEBHOOK_DELIVERIES.name, ("broker_id", "event_id", "kind")),
     Grant(

@@ -193,7 +193,7 @@ TRADES = Table(
     writers=("sink", "operator"),
     readers={
         **_VIEWS,
-        # What a webhook contains; the counterparty is not part of it.
+        # The content of a webhook; the counterparty is not part of it.
         "webhooks": (
             "id",
             "buy_order_id",

@@ -1,4 +1,4 @@
-"""Plans the listings that a file of shares requires, given what is listed and traded. Pure.
+"""Plans listings from a file of shares, the present listings and the traded symbols. Pure.
 
 A symbol's books stay on one partition permanently: a symbol with commands is never moved.
 """
@@ -41,4 +41,4 @@ def refuse_moves(
         and (elsewhere := traded.get(listing.symbol, frozenset()) - {listing.partition})
     ]
     if moved:
-        raise RefusedError(f"these symbols cannot be placed elsewhere: {', '.join(moved)}")
+        raise RefusedError(f"these symbols cannot change their partition: {', '.join(moved)}")

@@ -36,7 +36,7 @@ def cancel_left(url: str, admin_key: str, gateway: str, wait_s: float) -> int:
 
 def _cancel(url: str, admin_key: str, gateway: str) -> CancelSessionsResult:
     if not url.startswith(("http://", "https://")):
-        raise SettingsError(f"{url} is not the URL of a gateway")
+        raise SettingsError(f"{url} is not the URL of a gateway: write http://HOST:PORT")
     try:
         body = msgspec.json.encode(CancelSessionsRequest(gateway))
     except UnicodeEncodeError:

@@ -1,5 +1,5 @@
 """HTTP for every service that answers brokers: protocol, routing, keys, rate limits, problems.
 
-Services give it a table of calls; it does the rest. It knows brokers and the shape of errors, and
-no order book: what a call means stays with its service.
+Services pass a table of calls. This package knows brokers and the form of errors, but no order
+book: each service has the meaning of its calls.
 """

@@ -66,7 +66,7 @@ CHARGED_PAGE_BYTES = 64 * 1024
 
 
 class _Passed(Struct, frozen=True):
-    # What another ASGI app serves: a call, or None for a page that is open to anyone.
+    # A path of another ASGI app: a call, or None for a page that needs no key.
     app: AsgiApp
     call: Route | None
 

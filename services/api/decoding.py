@@ -86,7 +86,7 @@ def read_json(body: bytes) -> Any:
 
 
 def not_utf8() -> ProblemError:
-    """The problem of what only the strict decoder refuses, such as half of a surrogate pair."""
+    """The problem of a body that only the strict decoder refuses, such as half a surrogate pair."""
     return ProblemError("malformed_json", "the body is not JSON in UTF-8")
 
 

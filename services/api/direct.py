@@ -77,7 +77,7 @@ def _settle(future: "asyncio.Future[Response]", answer: Response | Exception) ->
 
 
 class HotCall(Struct, frozen=True):
-    """A hot call and what the request line says about it."""
+    """A hot call, with the parameters and the query of its request line."""
 
     call: Route
     handle: DirectHandler

@@ -2,7 +2,7 @@
 
 A hot call is answered here if it is the only request of its packet, complete in it, and if no
 earlier request of the connection waits for its answer. So the bounds on pipelined requests and on
-slow bodies, which the other way has, need no second implementation.
+slow bodies are only in the ASGI path.
 """
 
 from asyncio import BaseTransport
@@ -159,7 +159,7 @@ class DirectProtocol(HttpProtocol):
         head, closes = self._head_of(call, response)
         self.transport.write(head + response.body)
         if closes:
-            # What the client has sent behind this request is not read.
+            # Requests behind this one are not read.
             self._held = True
             self.transport.close()
         self.on_response_complete()

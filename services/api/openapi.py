@@ -122,7 +122,7 @@ def document(routes: Sequence[Route], title: str, version: str) -> Document:
 # Kept: the same calls are documented again for each application that a process makes.
 @cache
 def _schemas(kinds: tuple[type, ...]) -> tuple[dict[type, Document], Document]:
-    """A reference to each kind, and what they refer to. Not to be changed."""
+    """A reference to each kind, and the referenced schemas. Callers must not change them."""
     schemas, components = msgspec.json.schema_components(
         kinds, ref_template="#/components/schemas/{name}"
     )

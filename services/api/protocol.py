@@ -276,7 +276,7 @@ class HttpProtocol(HttpToolsProtocol):
         self._open.append(self.cycle)
 
     def _hold_keyless(self) -> bool:
-        # Floods of requests without any key end here, at a fraction of what the application costs.
+        # Floods of requests without any key end here, at a fraction of the cost of the application.
         if self.keyed or self._authorized or self._open:
             return False
         problem = self.spent_keyless(self._address)

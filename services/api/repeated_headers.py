@@ -9,7 +9,7 @@ from typing import Final
 
 from msgspec import Struct
 
-# Bounds of what one connection keeps. Lines differ in the length of the body, for example.
+# Bounds on the blocks kept per connection. They differ, for example, in the Content-Length.
 BLOCKS_MAX: Final = 16
 BLOCK_BYTES_MAX: Final = 1_024
 _LINE_END: Final = b"\r\n"

@@ -1,7 +1,7 @@
 """Composes an API process from halves: ingest, reader and webhooks on one port and one dispatcher.
 
-Stop: 1. refuse new requests and answer those in progress, 2. stop reading, 3. close what the halves
-opened, such as the producer, in reverse order.
+Stop: 1. refuse new requests and answer those in progress, 2. stop reading, 3. close the resources
+of the halves, such as the producer, in reverse order.
 """
 
 import asyncio
@@ -47,7 +47,7 @@ _WATCHED = (COMMANDS, EXECUTIONS, BROKERS, LISTINGS)
 
 class ApiContext(Struct, frozen=True):
     """Parts that the halves of one process share. A half subscribes to `dispatcher`, adds its
-    readiness checks to `health`, and leaves to `ending` what it opened."""
+    readiness checks to `health`, and closes its resources by `ending`."""
 
     settings: Settings
     topology: Topology
@@ -115,7 +115,7 @@ async def serve(
         server = HttpServer(app, settings, streams=streams[0] if streams else None)
         app.require_fresh(freshness)
         stop.on_set(server.stop)
-        # Only now: reading ends before the halves close what the records are delivered to.
+        # After the halves: reading stops before they close the handlers of the records.
         ending.push_async_callback(asyncio.to_thread, dispatcher.stop)
         if not any(half.starts_dispatcher for half in halves):
             dispatcher.start(dispatcher.ranges())

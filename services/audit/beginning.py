@@ -36,7 +36,7 @@ def find_beginning(consumer: LogConsumer, log: LogTopics, number: int) -> Beginn
         try:
             engine = restored(consumer, log, number, record, commit, executions.end)
         except (UnusableSnapshotError, BrokenLogError):
-            # A matcher passes it over too; the audit reports those that it can compare.
+            # A matcher skips it too; another check reports the snapshots that can be compared.
             continue
         return Beginning(engine, position_of(commit))
     lost, low = (COMMANDS, commands.low) if commands.low else (EXECUTIONS, executions.low)

@@ -212,7 +212,7 @@ class OutcomeBooks:
         outcome: Outcome,
         offset: int,
     ) -> None:
-        """Follow an order that arrives at a book: what it took, and where it rests."""
+        """Apply an order that arrives at a book: its fills, and its place if it rests."""
         where = f"{self._partition}@{offset} order {event.order_id}"
         if isinstance(event, OrderAccepted):
             # Not computed from the fills, so that a wrong fill shows here too.
@@ -253,7 +253,7 @@ class OutcomeBooks:
     def _look_at_slice(
         self, order: Resting, displayed: int | None, order_id: str, offset: int
     ) -> None:
-        """Check what the book shows of an order, by its event."""
+        """Check the visible quantity of an order against its event."""
         if order.display is None and displayed is None:
             return
         self._slices.checked += 1

@@ -91,7 +91,7 @@ class ClientLog:
                 counts[name] += 1
 
     def add(self, more: "ClientLog") -> None:
-        """Add what a log of the same lines counted in another partition."""
+        """Add the counts of another partition, made from the same lines."""
         self._misnamed += more._misnamed
         for order_id, times in more._times.items():
             self._times[order_id] += times

@@ -26,7 +26,7 @@ def never_rests(event: OrderAccepted) -> bool:
 
 
 def may_not_rest(event: Taking) -> bool:
-    """True if what an order leaves may not be in a book."""
+    """True if the remaining quantity of an order must not rest in a book."""
     return event.price is None or (isinstance(event, OrderAccepted) and never_rests(event))
 
 

@@ -61,7 +61,7 @@ class OrderState(Struct):
 class TradeState(Struct, frozen=True):
     """A trade of an outcome; `offset` and `index` locate it within the partition.
 
-    `taker_remaining`: what was left of the taker's order after it.
+    `taker_remaining`: the remaining quantity of the taker's order after it.
     """
 
     fill: Fill
@@ -267,7 +267,7 @@ class Ledger:
             self._amendments.fail(f"{where}: {broken}")
         quantity = event.quantity or state.accepted.quantity
         if state.carried:
-            # What was filled before the audit begins is unknown.
+            # Fills before the beginning of the audit are unknown.
             quantity = state.filled + remaining_before(event)
         state.accepted = structs.replace(
             state.accepted, quantity=quantity, price=event.price, valid_until=event.valid_until

@@ -1,7 +1,7 @@
-"""Trades that an order may not make: with orders of its own, and outside its symbol's dynamic band.
+"""Forbidden trades: with own orders, and outside the symbol's dynamic band.
 
-Pure, and independent of the engine. All state is that before the outcome, which the other checks
-keep, and what its command places.
+Pure, and independent of the engine. Decides by the state before the outcome, which the other checks
+keep, and by the order that the command places.
 """
 
 from collections.abc import Mapping
@@ -41,7 +41,7 @@ class Protections:
         self._placed = outcome.event if isinstance(outcome.event, OrderAccepted) else None
 
     def passes_over(self, taker_id: str) -> bool:
-        """True if an order goes on behind the own orders that it comes to."""
+        """True if an order continues behind own orders in its way, which are closed."""
         owner = self._owner(taker_id)
         return owner is not None and owner.mode == "cancel_maker"
 

@@ -82,7 +82,7 @@ TEXTS: dict[Name, tuple[str, str]] = {
 
 
 class Invariant(Struct):
-    """One invariant: `checked` things were compared, `differences` of them violate it."""
+    """One invariant: `differences` of the `checked` items violate it."""
 
     name: Name
     text: str
@@ -104,7 +104,7 @@ class Invariant(Struct):
             self.note = "; ".join(filter(None, (self.note, note)))
 
     def add(self, more: "Invariant") -> None:
-        """Add what was compared elsewhere."""
+        """Add the counts and samples of another part of the audit."""
         self.checked += more.checked
         self.differences += more.differences
         self.samples = [*self.samples, *more.samples][:SAMPLES_MAX]
@@ -135,7 +135,7 @@ class AuditReport:
         self._left_out.update(names)
 
     def add(self, more: Iterable[Invariant]) -> None:
-        """Add what the report of a part found."""
+        """Add the report of another part of the audit."""
         for invariant in more:
             self._all[invariant.name].add(invariant)
 
@@ -144,7 +144,7 @@ class AuditReport:
         return [found for name, found in self._all.items() if name not in self._left_out]
 
     def of_the_log(self) -> list[Invariant]:
-        """Those whose count shows how much of the log was examined."""
+        """The invariants whose counts show how much of the log was examined."""
         return [self._all[name] for name in ("outcomes", "stored_orders", "stored_trades")]
 
     @property

@@ -39,7 +39,7 @@ class Resting(Struct):
 
 
 class _Level(Struct):
-    """The orders of a level, oldest first; `total` is the sum of what they show."""
+    """The orders of a level, oldest first; `total` is the sum of their visible quantities."""
 
     orders: OrderedDict[str, Resting]
     total: int = 0
@@ -69,7 +69,7 @@ class RestingBook:
         levels[key].total += order.shown
 
     def cut(self, order: Resting, remaining: int) -> None:
-        """Set the remaining quantity of an order that keeps its place: what it shows goes last."""
+        """Reduce an order that keeps its place: the hidden quantity first, then the visible one."""
         order.remaining = remaining
         self._show(order, min(order.shown, remaining))
 
@@ -102,7 +102,7 @@ class RestingBook:
         return next(iter(levels.peekitem(0)[1].orders.items())) if levels else None
 
     def steps(self, side: Side, clock: int) -> Iterator[tuple[str, int, int]]:
-        """Order, price and shares of each step in which those of a side would trade, in order.
+        """Id, price and quantity of each step in which the orders of a side would trade, in order.
 
         An order that is due takes a step and trades nothing.
         """
@@ -133,7 +133,7 @@ class RestingBook:
         return [self.level(side, abs(key)) for key in keys]
 
     def update(self, time: int, offset: int, index: int, rules: Rules) -> BookUpdate:
-        """The public record of what the latest outcome, of the command at `offset`, changed."""
+        """The public record of the changes by the latest outcome, of the command at `offset`."""
         due = self.sequence == 1 or self.sequence % rules.whole_book_every == 0
         bids, asks = self.levels("bid") if due else [], self.levels("ask") if due else []
         whole = due and len(bids) + len(asks) <= rules.whole_book_levels_max

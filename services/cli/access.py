@@ -15,7 +15,9 @@ from services.runtime.kafka.client_config import kafka_access
 from services.runtime.settings import read_settings
 from services.sink.migrate import require_migrated
 
-app = typer.Typer(help="Which service may do what on Kafka and PostgreSQL.", no_args_is_help=True)
+app = typer.Typer(
+    help="Users and rights of the services on Kafka and PostgreSQL.", no_args_is_help=True
+)
 
 
 class RoleRow(Struct, frozen=True):
@@ -58,7 +60,7 @@ def apply() -> None:
 
 @app.command("show")
 def show_access(
-    *, as_json: Annotated[bool, typer.Option("--json", help="For programs.")] = False
+    *, as_json: Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")] = False
 ) -> None:
     """Show every role with its rights; everything else is forbidden. Contacts no server."""
     with readable_errors():

@@ -37,7 +37,7 @@ def audit(
     wait: Annotated[
         float, typer.Option(help="Seconds to let PostgreSQL catch up with the log.", min=0)
     ] = WAIT_S_DEFAULT,
-    as_json: Annotated[bool, typer.Option("--json", help="For programs.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")] = False,
 ) -> None:
     """Recompute the whole log, check the market's rules, compare topics, snapshots and PostgreSQL.
 

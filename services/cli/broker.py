@@ -16,13 +16,13 @@ from services.cli.settings import readable_errors, show
 from services.local.data_dir import operator_settings
 from services.runtime.kafka.compacted import last_records
 
-app = typer.Typer(help="Who may trade.", no_args_is_help=True)
+app = typer.Typer(help="Brokers and their keys.", no_args_is_help=True)
 
 # Long enough for a broker to change its programs on the next day.
 KEEP_OLD_S_MAX = 24 * 60 * 60
 
 BrokerId = Annotated[str, typer.Argument(help="As `exchange broker list` shows it.")]
-AsJson = Annotated[bool, typer.Option("--json", help="For programs.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")]
 
 
 class BrokerRow(Struct, frozen=True):

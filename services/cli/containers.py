@@ -33,7 +33,9 @@ def up() -> None:
             project.up(lambda line: typer.echo(line, err=True))
             wait_until_reached(stack.endpoints.url)
         except KeyboardInterrupt:
-            typer.echo("interrupted; what has started goes on, `make down` ends it", err=True)
+            typer.echo(
+                "interrupted; the started containers keep running, `make down` ends them", err=True
+            )
             raise typer.Exit(INTERRUPTED) from None
         write_endpoints(stack.data_dir, stack.endpoints)
         typer.echo(banner(stack))

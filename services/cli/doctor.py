@@ -11,7 +11,7 @@ from services.runtime.settings import read_settings
 
 
 def doctor(
-    *, as_json: Annotated[bool, typer.Option("--json", help="For programs.")] = False
+    *, as_json: Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")] = False
 ) -> None:
     """Check this machine without a change. Exit code 1 if something is missing."""
     with readable_errors():

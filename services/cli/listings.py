@@ -13,7 +13,7 @@ from services.cli.settings import readable_errors, show
 from services.local.data_dir import operator_settings
 from services.runtime.errors import RefusedError
 
-app = typer.Typer(help="Which partition trades which symbol.", no_args_is_help=True)
+app = typer.Typer(help="Symbols and their partitions.", no_args_is_help=True)
 
 Shares = dict[NewSymbol, Annotated[int, Meta(ge=0, le=1_000_000)]]
 
@@ -34,7 +34,7 @@ def apply(
 
 @app.command("show")
 def show_listings(
-    *, as_json: Annotated[bool, typer.Option("--json", help="For programs.")] = False
+    *, as_json: Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")] = False
 ) -> None:
     """Show every listed symbol; other symbols are placed by the hash of their name."""
     with readable_errors():

@@ -59,7 +59,7 @@ def replay(
             "the summary then goes to standard error.",
         ),
     ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="For programs.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")] = False,
 ) -> None:
     """Recompute partitions from their command logs. Only reads. --json of all is an array.
 
@@ -78,7 +78,7 @@ def _replay_all(
     request: ReplayRequest, dump_to: Path | None, *, as_json: bool
 ) -> list[ReplaySummary]:
     if dump_to is not None or request.until_offset is not None:
-        raise SettingsError("--dump and --until-offset are of one partition: give --partition too")
+        raise SettingsError("--dump and --until-offset need one partition: give --partition too")
     settings = operator_settings()
     with progress_on_stderr() as progress:
         found = run_all(settings, request, progress)
@@ -123,7 +123,7 @@ def check_dump_path(path: Path | None) -> None:
     if path is None or path == STDOUT:
         return
     if path.is_dir() or not path.parent.is_dir():
-        raise SettingsError(f"--dump {path}: no file can be written there")
+        raise SettingsError(f"--dump {path}: the file cannot be written; choose another path")
 
 
 def summary_text(summary: ReplaySummary) -> str:

@@ -22,7 +22,7 @@ def run(
     *,
     profile: Annotated[
         Literal["short", "sustained"],
-        typer.Option(help="How Kafka's JVM is run: quick to start, or for load that goes on."),
+        typer.Option(help="Options of Kafka's JVM: for a quick start, or for sustained load."),
     ] = "sustained",
     ephemeral: Annotated[
         bool, typer.Option("--ephemeral", help="Keep nothing: a data directory for this run only.")

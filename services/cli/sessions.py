@@ -33,7 +33,7 @@ def cancel(
     *,
     url: Annotated[str, typer.Option(help="A running gateway; default: the local one.")] = "",
     wait: Annotated[float, typer.Option(min=0, help="Longest wait, in seconds.")] = 30.0,
-    as_json: Annotated[bool, typer.Option("--json", help="For programs.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")] = False,
 ) -> None:
     """Cancel the orders that sessions of a gateway left which was killed and does not come back.
 

@@ -36,7 +36,7 @@ def apply() -> None:
 
 @app.command("show")
 def show_topics(
-    *, as_json: Annotated[bool, typer.Option("--json", help="For programs.")] = False
+    *, as_json: Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")] = False
 ) -> None:
     """Show each topic with its partitions, policy, writer and readers."""
     with readable_errors():

@@ -16,7 +16,7 @@ from services.trim.rows import TrimmedTable, trim_rows
 DAY_MS = 86_400_000
 KeepDays = Annotated[int, typer.Option(help="Keep everything of the last so many days.", min=1)]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Count only, and delete nothing.")]
-AsJson = Annotated[bool, typer.Option("--json", help="For programs.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")]
 
 app = typer.Typer(
     help="Delete what is old. Safe while the exchange runs, and safe to repeat.",

@@ -57,7 +57,7 @@ class _Arrivals:
 
 
 class _Batch(Struct, frozen=True):
-    # What the items of one request share.
+    # Parts that the items of one request share.
     placing: PlaceOrderHandler
     cancelling: CancelOrderHandler
     replacing: ReplaceOrderHandler
@@ -77,8 +77,8 @@ class _Item(Protocol):
     answer: Response | None
 
     def look_up(self) -> Coroutine[Any, Any, Response | None] | None:
-        """Reads what is needed before anything is sent; None if nothing is. Its result is the
-        answer where no command is needed. Raises ProblemError."""
+        """Reads that must precede the command, None if there are none. They return the answer if
+        no command is needed. Raises ProblemError."""
 
     def send(self) -> Sent:
         """Send the command. Raises ProblemError not_accepted."""
@@ -91,7 +91,7 @@ class _Item(Protocol):
 
 
 class _Waiting:
-    # What is common to items: their outcome, which is counted.
+    # The common part of items: their outcome, which is counted.
     __slots__ = ("_batch", "answer", "result", "sent")
 
     def __init__(self, batch: _Batch) -> None:

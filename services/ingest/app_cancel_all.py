@@ -1,5 +1,6 @@
 """`POST /orders/cancel-all`: 1. send one command to each partition, 2. wait for the outcomes,
-3. send another where more orders are open than one command cancels, 4. answer what was cancelled.
+3. send another where more orders are open than one command cancels, 4. answer with the ids of the
+cancelled orders.
 """
 
 import asyncio
@@ -137,7 +138,7 @@ class CancelAllHandler:
 def _known(
     results: Sequence[tuple[list[str], bool] | BaseException],
 ) -> list[tuple[list[str], bool]]:
-    """The results. Raises what became of one partition; 504 if others may have cancelled orders."""
+    """The results. Raises the error of a partition; 504 if others may have cancelled orders."""
     found: list[tuple[list[str], bool]] = []
     for result in results:
         if isinstance(result, ProblemError) and len(results) > 1:

@@ -1,5 +1,5 @@
 """`PUT /admin/stocks/{symbol}` and `POST /admin/stocks/{symbol}/phase`: 1. check, 2. send the
-command, 3. wait for the outcome, 4. answer with what stands then."""
+command, 3. wait for the outcome, 4. answer with the state after it."""
 
 from collections.abc import Mapping
 from typing import Any, Final

@@ -19,7 +19,7 @@ class Deadline:
         self.on_due: Callable[[], None] | None = on_due
 
     def cancel(self) -> None:
-        """Release the callback and what it holds; a second call is no error."""
+        """Release the callback and the objects that it refers to. A second call does nothing."""
         self.on_due = None
 
     def end(self) -> None:

@@ -1,4 +1,5 @@
-"""Ids of new orders: of those that stay in the market, and of those that end with a session."""
+"""Ids of new orders: one kind for orders that stay in the market, one for orders that end with a
+session."""
 
 import itertools
 from collections.abc import Callable

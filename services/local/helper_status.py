@@ -53,7 +53,7 @@ class HelperStatus:
             return self._list()
 
     def clear(self) -> None:
-        """Forget all, also what a run that was killed has left in the file."""
+        """Remove all entries, also those that a killed run has left in the file."""
         with self._lock:
             self._down.clear()
             self._write()

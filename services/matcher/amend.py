@@ -14,8 +14,8 @@ from services.matcher.stops import StopOrder
 class Amendment(Struct, frozen=True, gc=False):
     """An order's values after its amendment. `quantity` None: never amended.
 
-    `remaining` includes what the book does not show. Only iceberg orders have `display`, and, once
-    they rest, `displayed`: what the book shows. `closed_reason`: the amendment closes the order,
+    `remaining` includes the hidden quantity. Only iceberg orders have `display`, and, once they
+    rest, `displayed`, their visible quantity. `closed_reason`: the amendment closes the order,
     which then trades nothing.
     """
 

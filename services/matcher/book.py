@@ -39,7 +39,7 @@ class Order(Struct, gc=False, eq=False):
 
     @property
     def unfilled(self) -> int:
-        """All that is left of the order, with what the book does not show."""
+        """The remaining quantity, with its hidden part."""
         return self.remaining
 
 
@@ -61,7 +61,7 @@ class IcebergOrder(Order, gc=False, eq=False):
 
     @property
     def unfilled(self) -> int:
-        """All that is left of the order, with what the book does not show."""
+        """The remaining quantity, with its hidden part."""
         return self.remaining + self.hidden
 
     def show_slice(self) -> None:
@@ -70,7 +70,7 @@ class IcebergOrder(Order, gc=False, eq=False):
         self.hidden -= self.remaining
 
 
-# Stands in a queue where an order was that has a later place now.
+# Fills the former place of an order that has a later place now.
 _VACANT = Order("", "", "", "bid", 0, 0, None, 0, "", None)
 
 
@@ -78,8 +78,8 @@ class PriceLevel:
     """All open orders at one price, oldest first.
 
     `queue` also contains closed orders, at most a quarter as many as open ones and one more; those
-    before `first` are all closed. `count` and `total` are of the open orders, `total` of what they
-    show.
+    before `first` are all closed. `count` and `total` are of the open orders, `total` of their
+    visible quantities.
     """
 
     __slots__ = ("count", "first", "key", "price", "queue", "total")
@@ -149,8 +149,8 @@ class BookSide:
         return key
 
     def take(self, level: PriceLevel, order: Order, quantity: int) -> None:
-        """Fill `quantity` of what the oldest order of this level shows; close it when all of it is
-        filled."""
+        """Fill `quantity` of a level's oldest order, at most its visible quantity; close it when
+        all of it is filled."""
         order.remaining -= quantity
         level.total -= quantity
         if not order.remaining:
@@ -160,7 +160,8 @@ class BookSide:
             self._closed(level)
 
     def reduce(self, order: Order, quantity: int) -> int:
-        """Take less than all off what an order shows; it keeps its place. The key of its level."""
+        """Reduce an order's visible quantity by less than all of it; it keeps its place. Returns
+        the key of its level."""
         key = self._sign * order.price
         order.remaining -= quantity
         self._levels[key].total -= quantity

@@ -85,7 +85,7 @@ class Engine(PhasedOrders):
         )
 
     def apply(self, command: Command | None, at: EnginePosition) -> Outcome:
-        """Apply a command and return its outcome; None stands for an unreadable record.
+        """Apply a command and return its outcome; None is an unreadable record.
 
         There is a second output: `changed`, the books that this command changed, valid until the
         next call. `market_data.book_updates` makes their public records. The outcome does not
@@ -199,7 +199,7 @@ class Engine(PhasedOrders):
         at: EnginePosition,
         expired: list[Expired],
     ) -> tuple[Amendment, Taken]:
-        """Take an order out, and let it arrive with its amended values; these, and what it took."""
+        """Remove an order and let it arrive with amended values; returns these and its trades."""
         book = self.books[order.symbol]
         self._withdraw(book, order)
         took = Taken(after.remaining, after.closed_reason)
@@ -215,7 +215,7 @@ class Engine(PhasedOrders):
         return after, took
 
     def _displayed(self, order_id: str) -> int | None:
-        """The part of an open iceberg order that the book shows; None: it is no such order."""
+        """The visible quantity of an open iceberg order; None for any other id."""
         order = self.open_orders.get(order_id)
         return order.remaining if isinstance(order, IcebergOrder) else None
 

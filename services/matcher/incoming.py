@@ -1,4 +1,4 @@
-"""Decisions about one incoming order: what it trades at once, why it closes, is it a retry.
+"""Decisions about one incoming order: its trades at once, the reason of its close, retries.
 
 Pure.
 """
@@ -34,7 +34,7 @@ def crosses(command: PlaceOrder, price: int) -> bool:
 
 
 def may_rest(command: PlaceOrder) -> bool:
-    """True if what is left of the order after matching goes into the book."""
+    """True if the remaining quantity rests in the book after matching."""
     if command.order_type == "market":
         return False
     return type(command) is not EnterOrder or command.time_in_force not in ("ioc", "fok")
@@ -79,7 +79,7 @@ def conditions_refusal(
 
 
 def trades_enough(steps: Iterable[int], needed: int) -> bool:
-    """True if steps with so many shares each trade what is needed."""
+    """True if steps with these quantities trade `needed` shares in all."""
     return any(total >= needed for total in accumulate(steps))
 
 

@@ -59,6 +59,6 @@ def _update(book: Book, time: int, offset: int, index: int, engine: Engine) -> B
 
 
 def _phase_of(book: Book) -> Phase | None:
-    """The phase that a whole book names. Continuous trading is what it means without one."""
+    """The phase in a whole book; None means continuous trading."""
     phase = None if book.instrument is None else book.instrument.phase
     return None if phase == "continuous" else phase

@@ -157,7 +157,7 @@ class OpenOrders:
         cut = order.unfilled - after.remaining
         if isinstance(order, IcebergOrder):
             order.display = after.display or 0
-            # What the book shows is cut last.
+            # The visible quantity is cut last.
             from_hidden = min(cut, order.hidden)
             order.hidden -= from_hidden
             cut -= from_hidden

@@ -1,4 +1,4 @@
-"""Counts of what each broker keeps in one partition; refuses orders that exceed the quotas.
+"""Counts open orders, books and ids of each broker in one partition, and applies the quotas.
 
 Pure. Order ids are remembered, so that a repeated record of a closed order makes no second one.
 """

@@ -46,7 +46,7 @@ class LogTopics(Struct, frozen=True):
 
 class Recovered(Struct, frozen=True):
     """An engine and its position. `commit` is the record of its snapshot, if it comes from one,
-    `published` what was public then."""
+    `published` the public positions at that time."""
 
     engine: Engine
     position: FilterPosition
@@ -61,8 +61,8 @@ def recover(
     executions_end: int,
     published: Published | None = None,
 ) -> Recovered:
-    """Recover for the claim before `executions_end`; `published` is what is public, None if that
-    does not matter. Raises BrokenLogError, UnavailableError.
+    """Recover for the claim before `executions_end`; `published`: the present public positions,
+    None if they do not matter. Raises BrokenLogError, UnavailableError.
     """
     found = _from_snapshot(logs, log, number, executions_end, published)
     if found is not None:
@@ -109,7 +109,7 @@ def _from_snapshot(
 
 
 def position_of(commit: SnapshotCommit) -> FilterPosition:
-    """The place in the executions behind which the outcomes after the snapshot stand."""
+    """The position in the executions from which the outcomes after the snapshot follow."""
     return FilterPosition(commit.next_record, commit.epoch, commit.next_command)
 
 

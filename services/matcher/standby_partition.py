@@ -4,8 +4,9 @@
    matcher may have published those outcomes and not yet their trades and book changes.
 2. It takes over on request, or when commands wait and no outcome is published for some time.
    Outcomes are the heartbeat of the active matcher; without waiting commands none is expected.
-3. Then it claims. If a command that it has applied lacks public records, or the executions have
-   lost their tail, the engine is dropped and recovery starts from a snapshot, as for any matcher.
+3. Then it claims. The engine is dropped if a command that it has applied lacks public records,
+   or if the executions have lost their tail. Then recovery starts from a snapshot, as for any
+   matcher.
 """
 
 from collections import deque

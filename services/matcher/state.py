@@ -45,12 +45,12 @@ class EngineState(Struct, frozen=True):
 
     @property
     def has_changes(self) -> bool:
-        """True if it holds what only the rules' fourth level leaves."""
+        """True if it has state that only rules of the fourth level make."""
         return bool(self.instruments or self.amended)
 
     @property
     def has_controls(self) -> bool:
-        """True if it holds what only the rules' fifth level leaves."""
+        """True if it has state that only rules of the fifth level make."""
         # One condition for each kind of such state.
         return (
             bool(self.icebergs or self.preventions or self.day_orders)

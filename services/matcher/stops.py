@@ -152,8 +152,8 @@ class SymbolStops:
     def traded(self, first: int, last: int) -> bool:
         """Remember trades between these prices for the next pass. False: it would do nothing.
 
-        No order is parked between a trade and its pass, so what the trade does not reach now, it
-        never does.
+        No order is parked between a trade and its pass, so a stop that the trade does not reach
+        now, it never reaches.
         """
         low, high = (first, last) if first < last else (last, first)
         if high < self._bids.first_key and -low < self._asks.first_key:
@@ -219,7 +219,7 @@ class Stops:
             self.traded_symbols.append(symbol)
 
     def settle(self, is_trading: Callable[[str], bool]) -> None:
-        """Elect what the last trades of a command have reached, for the next command to run.
+        """Elect the stops that the last trades of a command reached; they take in the next command.
 
         The elected stops of a symbol that is not trading wait until it is.
         """

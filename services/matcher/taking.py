@@ -41,8 +41,8 @@ class TakingOrders(OpenOrders):
 
     def __init__(self, partition: int, rules: Rules) -> None:
         super().__init__(partition, rules)
-        # What the bounds leave to the rest of a command, and its trades so far. They change only
-        # while there are stops: no other command has more than one order that takes.
+        # Remaining bounds of the present command, and its number of trades. They change only while
+        # there are stops: no other command has more than one order that takes.
         self._steps_left = rules.fills_max
         self._elections_left = rules.elections_max
         self._trades = 0
@@ -95,7 +95,7 @@ class TakingOrders(OpenOrders):
         return Taken(remaining, reason, tuple(fills), tuple(prevented))
 
     def _takes_enough(self, command: EnterOrder, book: Book, offset: int) -> bool:
-        """True unless the order needs more than what it would trade at once."""
+        """True if the order would trade at once at least the quantity that it needs."""
         needed = needed_at_once(command)
         if needed is None:
             return True
@@ -138,8 +138,8 @@ class TakingOrders(OpenOrders):
     def _run_stops(
         self, stops: Stops, symbols: Sequence[str], offset: int, expired: list[Expired]
     ) -> tuple[StopElected, ...]:
-        """Let elected stops of these symbols take, and those that their trades elect, as far as
-        the bounds allow."""
+        """Let elected stops of these symbols take, and the stops that their trades elect, within
+        the bounds."""
         found: list[StopElected] = []
         # A copy, because orders that take change the lists of `stops`.
         for symbol in tuple(symbols):

@@ -58,8 +58,8 @@ _UUID_SCHEMA = {"type": "string", "format": "uuid"}
 _SYMBOL_SCHEMA = {"type": "string", "pattern": "^[A-Z0-9._-]{1,10}$"}
 # How often the stored positions are read from PostgreSQL.
 FORGET_INTERVAL_S = 1.0
-# Closed orders stay at least this long: their brokers read them now, and a fresh order that is not
-# in memory is then one that was not applied yet, never one that was dropped already.
+# Closed orders stay in memory at least this long: their brokers read them now. So a fresh order
+# that is not in memory has not been applied yet; it cannot have been dropped already.
 KEEP_MS = 10_000
 _TRADE_ID = attrgetter("trade_id")
 

@@ -17,7 +17,7 @@ class Balances:
         self._cash: dict[str, int] = {}
         # Without those of zero, by broker and symbol.
         self._positions: dict[str, dict[str, int]] = {}
-        # The symbols of brokers that were asked for, so that no answer sorts them anew.
+        # Sorted symbols of the brokers whose balance was read, so that no answer sorts them again.
         self._symbols: dict[str, SortedList] = {}
 
     def traded(self, symbol: str, buyer: str, seller: str, *, quantity: int, value: int) -> None:

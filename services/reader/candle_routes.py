@@ -66,7 +66,7 @@ class CandleQuery(BaseModel):
 
 
 class CandleRoutes:
-    """Answers from PostgreSQL and, for what it may not have yet, from the reader's views."""
+    """Answers from PostgreSQL, and from the reader's views for records not stored yet."""
 
     def __init__(self, reader: Reader, archive: CandleLists) -> None:
         self._reader = reader

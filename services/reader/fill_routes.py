@@ -55,7 +55,7 @@ class FillQuery(OwnQuery):
 
 
 class FillRoutes:
-    """Answers from PostgreSQL and, for what it may not have yet, from the reader's views."""
+    """Answers from PostgreSQL, and from the reader's views for records not stored yet."""
 
     def __init__(self, reader: Reader, archive: FillLists) -> None:
         self._reader = reader

@@ -34,10 +34,10 @@ class OwnQuery(PageQuery):
     ] = "newest"
 
     def scan(self, *, filtered: bool) -> int:
-        """The most entries that the page reads; `filtered`: by what no index has."""
+        """The most entries that the page reads; `filtered`: by a field that no index has."""
         return SCAN_MAX if filtered else self.limit + 1
 
 
 def unreadable() -> ProblemError:
-    """503: a list that needs PostgreSQL, which is away or lacks what it had."""
+    """503: the list needs PostgreSQL, which does not answer or has lost records."""
     return not_accepted("the list cannot be read now; try again")

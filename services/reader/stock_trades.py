@@ -37,7 +37,7 @@ class StockTrades:
                 return held
             positions = await self._reader.stored_positions()
             stored = await self._archive.stock_trades(partition, symbol, low, high)
-            # Only now: what left memory meanwhile is stored, what is in memory may not be.
+            # After the query: trades that left memory meanwhile are stored, later ones may not be.
             held = views.tape.trades(partition, symbol, low, high)
             oldest = held[0].sequence if held else high + 1
             held = [trade for trade in stored if trade.sequence < oldest] + held

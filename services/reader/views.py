@@ -165,7 +165,7 @@ class Views:
         book.sequence = step.book_sequence
 
     def _ends(self, record: OrderRecord, book: BookView, at: tuple[int, int]) -> None:
-        """Put what is left of an order that took where it belongs."""
+        """Close an order that took, or put its remaining quantity into the book."""
         if record.closed_reason is not None:
             self._orders.closed(record, *at)
         elif record.is_outside_book:

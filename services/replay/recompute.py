@@ -66,7 +66,7 @@ class Recomputation:
     def apply(self, offset: int, timestamp: int, command: Command | None) -> Outcome:
         """Apply the next command and return its outcome, as the matcher would publish it.
 
-        None stands for an unreadable record. Raises BrokenLogError if a command is missing.
+        None is an unreadable record. Raises BrokenLogError if a command is missing.
         """
         if offset != self.next_offset:
             raise BrokenLogError(f"command {offset} came, {self.next_offset} was next")

@@ -101,7 +101,7 @@ def _require_held(reader: LogReader, topic: Topic, first: int) -> None:
     if reader.low > first:
         raise UnavailableError(
             f"the beginning of {topic.name} is gone: it starts at {reader.low}, "
-            f"the replay at {first}; a trimmed log is replayed with --from-snapshot"
+            f"the replay at {first}; replay a trimmed log with --from-snapshot"
         )
 
 

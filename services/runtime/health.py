@@ -112,7 +112,7 @@ class MetricsPage:
         self._rendered_at_s: float | None = None
 
     def body(self) -> bytes:
-        """The newest rendering, made anew if it is too old."""
+        """The newest rendering, replaced if it is too old."""
         # Under the lock, so that requests at the same time share one rendering.
         with self._rendering:
             now_s = self._clock()

@@ -1,4 +1,4 @@
-"""Asks a service over HTTP whether it is ready, once or until it is, and never through a proxy."""
+"""Reads the readiness of a service over HTTP, once or until it is ready, never through a proxy."""
 
 import http.client
 import time
@@ -7,7 +7,7 @@ import urllib.request
 from collections.abc import Callable, Collection
 
 POLL_S = 0.05
-# A live service answers within milliseconds; a stuck one must not delay the next question long.
+# A live service answers within milliseconds; a stuck one must not delay the next request long.
 PROBE_TIMEOUT_S = 2.0
 _OK = frozenset({200})
 # A proxy of the environment is for other machines. Every HTTP call to a service goes through this.

@@ -1,1 +1,1 @@
-"""Deletion of what is old, by an operator: rows in PostgreSQL, and the beginning of the log."""
+"""Deletion of old data by an operator: rows in PostgreSQL, and the beginning of the log."""

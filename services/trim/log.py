@@ -3,8 +3,8 @@
 The cut lies before everything that a restart needs: the oldest snapshot that can be restored, and
 the position of PostgreSQL, from which readers and the sink continue. Of the executions the record
 right before these places is kept too: it shows that the log still leads there. So recovery works
-as before, from any of the kept snapshots. What is gone cannot be recomputed: PostgreSQL is then the
-only copy of the orders and balances from before the cut.
+as before, from any of the kept snapshots. Deleted commands cannot be recomputed: PostgreSQL
+is then the only copy of the orders and balances from before the cut.
 """
 
 from contextlib import closing
@@ -42,9 +42,9 @@ _POSITIONS: LiteralString = """
 
 
 class LogCut(Struct, frozen=True):
-    """Offsets of one partition: what it holds now, and the first that stays.
+    """Offsets of one partition: the present first ones, and the first ones after the cut.
 
-    `limit` names what the cut ends at: `age`, `snapshot` or `database`.
+    `limit`: the reason why the cut is not later: `age`, `snapshot` or `database`.
     """
 
     partition: int

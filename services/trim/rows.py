@@ -3,8 +3,8 @@
 Safe while the exchange runs and safe to repeat. A closed order never changes again, and every sum
 is a row of its own, so balances, prices and books stay. Kept whatever their age are: open orders; a
 trade while one of its orders, a webhook of it, or too few newer trades of its symbol are stored.
-Ids begin with the time, so the primary key finds what is old. The same transaction counts what it
-deletes, so that the audit can tell a deleted row from a lost one.
+Ids begin with the time, so the primary key finds old rows. The same transaction stores the number
+of deleted rows, so that the audit distinguishes a deleted row from a lost one.
 """
 
 import time

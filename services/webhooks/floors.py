@@ -1,8 +1,8 @@
 """The event ids at which looks for due webhooks begin. Pure.
 
 Delivered rows leave dead index entries, which a long snapshot (an audit, a backup) keeps. A look
-that begins at a receiver's first due webhook skips them; only a full look walks over them, and
-finds what is replayed or comes late. No webhook is sent meanwhile, so full looks take turns.
+that begins at a receiver's first due webhook skips them; only a full look reads them, and
+finds replayed and late webhooks. No webhook is sent meanwhile, so full looks take turns.
 """
 
 from collections.abc import Iterable, Mapping
@@ -37,10 +37,10 @@ class Floors:
         return dict(islice(self._ids.items(), self._portion if self._is_full else 0, None))
 
     def end(self, now_s: float, first_due: Iterable[tuple[str, str]]) -> None:
-        """The look has ended, or was cancelled. `first_due`: what it found, broker and id each."""
+        """The look has ended, or was cancelled. `first_due`: broker and id of found webhooks."""
         took_s = now_s - self._begun_s
         if self._is_full:
-            # Also after one that was cancelled: what it did not reach must not keep out the rest.
+            # Also after a cancelled one: webhooks beyond its end must not delay the others.
             self._full_at_s = now_s + max(FULL_LOOK_S, FULL_LOOK_PAUSES * took_s)
             self._turn(took_s - self._usual_s)
         else:

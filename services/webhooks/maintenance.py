@@ -106,10 +106,10 @@ class Maintenance(ABC):
 
 
 class Sweeper(Maintenance):
-    """Parks what will not be sent, and counts what waits.
+    """Parks webhooks that will not be sent, and counts pending ones.
 
-    Parked are pending webhooks of a receiver that is gone; those that a failing receiver has not
-    taken for `span_s`; and the oldest above `pending_max` of a broker (0: no limit).
+    Parked are webhooks of a receiver that is gone, webhooks that a failing receiver has not
+    accepted for `span_s`, and the oldest above `pending_max` of a broker (0: no limit).
     """
 
     def __init__(self, database_url: str, span_s: float, pending_max: int) -> None:

@@ -1,5 +1,5 @@
 """Sends one POST to a broker's URL. Bounded in time and in bytes read; follows no redirect, uses
-only the status, and never shows what a receiver wrote."""
+only the status, and never shows the body of an answer."""
 
 import asyncio
 import errno

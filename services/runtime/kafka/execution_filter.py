@@ -172,7 +172,7 @@ class ExecutionFilter:
         return Batch(partition, at.next_command, unseen)
 
     def _begins_epoch(self, partition: int, current: int, told: int) -> bool:
-        """True if these outcomes stand for the claim of their epoch, which the log has lost."""
+        """True if these outcomes replace the claim of their epoch, which the log has lost."""
         if claim_offset(told) >= self._beginnings.get(partition, 0):
             return False
         return current == NO_EPOCH or claim_offset(current) < claim_offset(told)

@@ -65,7 +65,7 @@ def evidence(logs: Reading, executions: Partition, at: FilterPosition) -> Eviden
 
 
 def _holds(logs: Reading, executions: Partition, epoch: int) -> bool:
-    """False if the claim of an epoch was lost: what its matcher wrote since does not count."""
+    """False if the claim of an epoch was lost: later records of its matcher do not count."""
     claim = claim_offset(epoch)
     if claim < logs.range(executions).low:
         return True
@@ -130,8 +130,8 @@ def leads_to(logs: Reading, executions: Partition, at: FilterPosition, end: int)
     if found is None:
         return logs.range(executions).low == at.next_record
     if found.next_command is None:
-        # Only the claim. If other records lie between, they may have replaced own outcomes, but
-        # not those of versions without a nonce, whose executions were flushed.
+        # Only the claim was found. Records between it and the position may have replaced lost
+        # outcomes. Versions without a nonce lose none, because they flushed executions.
         return found.record + 1 == at.next_record or claim_offset(at.epoch) == at.epoch
     if found.next_command == at.next_command:
         return True

@@ -18,10 +18,11 @@ _CONFIG = {"reconnect.backoff.max.ms": 500}
 
 
 class TopicEnds:
-    """Keeps one client for all questions, because a new one costs threads, connections and
-    metadata each time. After an error, and once it is old, it is replaced.
+    """Returns the ends of a topic's partitions. Thread-safe.
 
-    A consumer that another thread polls does not get this answer. Thread-safe.
+    Keeps one client for all requests, because each new one costs threads, connections and metadata.
+    It is replaced after an error and when it is old. A consumer that another thread polls cannot
+    be used for these requests.
     """
 
     def __init__(

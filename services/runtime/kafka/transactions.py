@@ -1,7 +1,7 @@
-"""Sends records in transactions, one at a time per partition, on a thread of its own.
+"""Sends records in transactions, one at a time per partition, on a separate thread.
 
 A broker accepts the records of a transactional id from its newest producer only: a process that
-was replaced while it stood still can write nothing, whatever its queue holds. Consumers that read
+was paused and replaced can write nothing, whatever is in its queue. Consumers that read
 committed records, the default of Kafka's C client, see each record once.
 """
 
@@ -23,7 +23,7 @@ from services.runtime.logging_setup import kafka_logger
 
 logger = logging.getLogger(__name__)
 
-# The broker aborts a transaction of a process that stands still for so long.
+# The broker aborts a transaction of a process that is paused for this long.
 TRANSACTION_MS_MAX = 10_000
 # A transaction's share of a backlog. The tail of a partition that a claim reads stays small.
 RECORDS_MAX = 500
@@ -71,7 +71,7 @@ class TransactionalSender:
         self._thread.start()
 
     def open(self, partition: int, topics: Sequence[str]) -> None:
-        """Become the only sender of a partition: what an earlier one left open is aborted.
+        """Become the only sender of a partition; abort the open transaction of an earlier one.
 
         `topics`: all those to which records will be sent. Raises UnavailableError, AccessError.
         """
@@ -210,7 +210,7 @@ class TransactionalSender:
     def _attempt(self, producer: Producer, records: list[_Waiting]) -> bool:
         """True if the records are committed, False if their transaction is aborted.
 
-        Raises KafkaException if the broker does not say what has become of them.
+        Raises KafkaException if the broker does not confirm either.
         """
         try:
             producer.begin_transaction()

@@ -21,7 +21,7 @@ from services.runtime.settings import variable
 
 # Longest wait for the server to accept a connection, and to accept its settings.
 CONNECT_TIMEOUT_S = 5
-# What the client library itself uses. The keepalives notice a server whose machine has vanished.
+# Parameters of libpq. Keepalives detect a server whose machine does not respond any more.
 PARAMETERS: Mapping[str, Any] = {
     "connect_timeout": CONNECT_TIMEOUT_S,
     "client_encoding": "UTF8",

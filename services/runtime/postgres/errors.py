@@ -43,7 +43,7 @@ def line_of(error: BaseException) -> str:
 
 
 def outage(error: BaseException) -> str:
-    """One line for the log that names what a waitable error means."""
+    """One log line that explains an error after which waiting helps."""
     match error:
         case QueryCanceled():
             return f"PostgreSQL cancelled a statement: {line_of(error)}"

@@ -218,7 +218,7 @@ def test_check_dump_path_that_cannot_be_written_is_refused(tmp_path: Path) -> No
     check_dump_path(Path("-"))
     check_dump_path(tmp_path / "new.json")
     for path in (tmp_path, tmp_path / "missing" / "new.json"):
-        with pytest.raises(SettingsError, match="no file can be written there"):
+        with pytest.raises(SettingsError, match="the file cannot be written"):
             check_dump_path(path)
 
 
@@ -227,7 +227,7 @@ def test_check_dump_path_that_cannot_be_written_is_refused(tmp_path: Path) -> No
     [
         (["--until-time", "2026-11-23T13:00:00"], "with its zone"),
         (["--until-offset", "-1"], "write an offset"),
-        (["--dump", "/nowhere/at/all"], "no file can be written there"),
+        (["--dump", "/nowhere/at/all"], "the file cannot be written"),
     ],
 )
 def test_replay_with_invalid_options_exits_with_2(options: list[str], message: str) -> None:
