@@ -92,10 +92,11 @@ class StreamsState(Struct, frozen=True):
 
 class WebhooksState(Struct, frozen=True):
     """The outbox in PostgreSQL. Of either status at most 10,000 are counted; `oldest_pending`:
-    when the oldest of those was queued."""
+    when the oldest of those was queued; `retried`: how many of those an attempt has failed for."""
 
     pending: int
     oldest_pending: str | None
+    retried: int
     parked: int
 
 

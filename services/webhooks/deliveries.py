@@ -56,7 +56,7 @@ _OPEN: LiteralString = (
 # PostgreSQL may read the whole table.
 _COUNTS: LiteralString = """
     WITH pending AS (
-        SELECT queued_at FROM webhook_deliveries WHERE status = 'pending'
+        SELECT queued_at, attempts FROM webhook_deliveries WHERE status = 'pending'
         ORDER BY broker_id, event_id, kind LIMIT %(rows)s
     ), parked AS (
         SELECT FROM webhook_deliveries WHERE status = 'parked'
@@ -64,6 +64,7 @@ _COUNTS: LiteralString = """
     )
     SELECT (SELECT count(*) FROM pending),
         (SELECT (extract(epoch FROM min(queued_at)) * 1000)::bigint FROM pending),
+        (SELECT count(*) FROM pending WHERE attempts > 0),
         (SELECT count(*) FROM parked)
 """
 
@@ -110,8 +111,9 @@ class Deliveries:
 
         async def question(connection: AsyncConnection) -> WebhooksState:
             rows = await connection.execute(_COUNTS, {"rows": COUNTED_MAX})
-            ((pending, oldest, parked),) = await rows.fetchall()
-            return WebhooksState(pending, None if oldest is None else rfc3339(oldest), parked)
+            ((pending, oldest, retried, parked),) = await rows.fetchall()
+            since = None if oldest is None else rfc3339(oldest)
+            return WebhooksState(pending, since, retried, parked)
 
         return await self._pool.ask(question)
 

@@ -125,15 +125,19 @@ def test_queue_that_cannot_be_parked_delays_no_other_receiver(outbox: Outbox) ->
 
 
 def test_counts_of_all_brokers_have_the_age_of_the_oldest_pending_webhook(outbox: Outbox) -> None:
-    assert counts(outbox) == WebhooksState(0, None, 0)
+    assert counts(outbox) == WebhooksState(0, None, 0, 0)
     for broker, number, age_s in ((str(uuid.uuid4()), 3, 7200.0), (str(uuid.uuid4()), 2, 60.0)):
         queue(outbox, broker, number, age_s)
     outbox.execute(
         "UPDATE webhook_deliveries SET status = 'parked', finished_at = now()"
         " WHERE event_id = (SELECT min(event_id::text)::uuid FROM webhook_deliveries)"
     )
+    outbox.execute(
+        "UPDATE webhook_deliveries SET attempts = 1 WHERE event_id <> "
+        " (SELECT max(event_id::text)::uuid FROM webhook_deliveries)"
+    )
     found = counts(outbox)
-    assert (found.pending, found.parked) == (4, 1)
+    assert (found.pending, found.retried, found.parked) == (4, 3, 1)
     assert found.oldest_pending is not None
     age = datetime.now(UTC) - datetime.fromisoformat(found.oldest_pending)
     assert 7200 <= age.total_seconds() < 7260

@@ -94,7 +94,7 @@ CASES: dict[str, Sequence[Case]] = {
     "webhooks.deliveries: UPDATE webhook_endpoints SET failures = 0, pau": [
         Case(session=GATEWAY, parameters=[BUSY], rows_max=1)
     ],
-    "webhooks.deliveries: WITH pending AS ( SELECT queued_at FROM webhoo": [
+    "webhooks.deliveries: WITH pending AS ( SELECT queued_at, attempts F": [
         Case(session=GATEWAY, parameters={"rows": BATCH}, rows_max=2 * BATCH)
     ],
     "reader.archive: SELECT id::text, broker_id::text, document_num": [

@@ -109,6 +109,7 @@ export function webhookTable() {
     return [
       ["Pending", upTo(webhooks?.pending)],
       ["Oldest pending", age],
+      ["Pending after a failed attempt", upTo(webhooks?.retried)],
       ["Parked", upTo(webhooks?.parked)],
     ];
   });
