@@ -21,9 +21,8 @@ SCROLLED = """() => [...document.querySelectorAll(".scroll")]
 SCROLLED_BELOW = 900
 
 
-def pictures(page: Page, folder: Path, name: str, may_scroll: bool = False) -> None:
-    """The state in both themes and all widths. `may_scroll`: tables may need more than a wide
-    screen has."""
+def pictures(page: Page, folder: Path, name: str) -> None:
+    """The state in both themes and all widths."""
     for theme in ("light", "dark"):
         page.emulate_media(color_scheme=theme)
         for width in WIDTHS:
@@ -31,7 +30,7 @@ def pictures(page: Page, folder: Path, name: str, may_scroll: bool = False) -> N
             page.wait_for_timeout(250)
             assert page.evaluate(OVERFLOW) == 0, (name, theme, width)
             wrong = page.evaluate(CLIPPED)
-            if width >= SCROLLED_BELOW and not may_scroll:
+            if width >= SCROLLED_BELOW:
                 wrong += page.evaluate(SCROLLED)
             assert wrong == [], (name, theme, width, wrong)
             page.screenshot(path=folder / f"{name}-{theme}-{width}.png", full_page=True)

@@ -148,4 +148,4 @@ def test_values_at_the_limits_fit_every_width_in_both_themes(
         # A single row stands beside the spread.
         assert page.locator("#ladder .asks").evaluate("(row) => row.offsetHeight") == 24
         folder = Path(os.environ.get("SCREENSHOTS", tmp_path))
-        pictures(page, folder, "limits", may_scroll=True)
+        pictures(page, folder, "limits")
