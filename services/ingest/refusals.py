@@ -34,10 +34,10 @@ _OF_REPLACEMENTS: Final = {
 }
 # Field and fault of an order that breaks a rule of its symbol's instrument.
 _FAULTS: Final = {
-    "off_tick": ("/price", "or stop_price is no multiple of the symbol's tick_size"),
+    "off_tick": ("/price", "is no multiple of the symbol's tick_size, or the stop price is not"),
     "off_lot": (
         "/quantity",
-        "or a minimum or display quantity is no multiple of the symbol's lot_size",
+        "is no multiple of the symbol's lot_size, or the minimum or display quantity is not",
     ),
     "over_max_quantity": ("/quantity", "is more than the symbol's quantity_max"),
     "over_max_value": ("/quantity", "times the price is more than the symbol's value_max"),

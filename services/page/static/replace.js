@@ -3,8 +3,9 @@
 import { make, write } from "./dom.js";
 import { quantity } from "./format.js";
 import { replace, textOf } from "./orders.js";
+import { refusalOf } from "./refusals.js";
 import { readingOf } from "./ticket-fields.js";
-import { fieldOf, refusalOf, showFaults } from "./ticket-inputs.js";
+import { fieldOf, showFaults } from "./ticket-inputs.js";
 
 // Resolves to what came of it in words; null if the order stays as it is.
 export function askForValues(order) {
@@ -47,15 +48,15 @@ export function askForValues(order) {
       if (wrong || same) return;
       send.disabled = true;
       const found = await replace(order, values);
+      const refusal = found.problem && (await refusalOf(inputs, found.problem, order.symbol));
       send.disabled = false;
-      if (found.problem) return refuse(found.problem);
+      if (refusal) return refuse(refusal);
       text = found.text;
       dialog.close();
     });
   });
 
-  function refuse(problem) {
-    const { faults, text, atFields } = refusalOf(inputs, problem);
+  function refuse({ faults, text, atFields }) {
     showFaults(inputs, faults);
     write(fault, atFields ? "The change was refused." : text);
   }

@@ -1,7 +1,6 @@
 // One field of the ticket: label, input, and the fault that belongs to it.
 
 import { make, setAttribute, write } from "./dom.js";
-import { price, quantity } from "./format.js";
 
 // `changed(field, value)` is called after each input of the user.
 export function fieldOf(field, values, changed) {
@@ -49,28 +48,6 @@ export function fieldOf(field, values, changed) {
 export function showFaults(inputs, faults) {
   for (const input of inputs) input.fault(faults[input.field.name] ?? "");
   inputs.find((input) => faults[input.field.name])?.focus();
-}
-
-// A refusal: its faults by the name of their field, all in words, and whether fields show them all.
-export function refusalOf(inputs, problem) {
-  const faults = {};
-  const lines = [];
-  for (const { pointer, detail } of problem.errors ?? []) {
-    const field = inputs.find((each) => `/${each.field.name}` === pointer)?.field;
-    if (field) faults[field.name] = inWords(field, detail);
-    lines.push(field ? `${field.label}: ${faults[field.name]}` : `${pointer} ${detail}`);
-  }
-  const text = [problem.title, lines.join(", ") || problem.detail].filter(Boolean).join(". ");
-  const count = Object.keys(faults).length;
-  return { faults, text, atFields: count > 0 && count === lines.length };
-}
-
-// A limit in the unit of the field, not in cents.
-function inWords(field, detail) {
-  const found = /^Expected int ([<>])= (\d+)$/.exec(detail);
-  if (!found) return detail;
-  const limit = field.kind === "price" ? price(Number(found[2])) : quantity(Number(found[2]));
-  return found[1] === "<" ? `is at most ${limit}` : `is at least ${limit}`;
 }
 
 function readOf(field, inputs) {

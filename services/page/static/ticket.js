@@ -7,10 +7,11 @@ import { announce } from "./notes.js";
 import { find, newClientOrderId, outcomeOf, send, textOf } from "./orders.js";
 import { onPaint, touch } from "./paint.js";
 import { panel } from "./panels.js";
+import { refusalOf } from "./refusals.js";
 import { SIGN_IN, askForKey, session } from "./session.js";
 import { confirmation, limitField } from "./ticket-confirm.js";
 import { applies, bodyOf, FIELDS, summaryOf, valueOf } from "./ticket-fields.js";
-import { fieldOf, refusalOf, showFaults } from "./ticket-inputs.js";
+import { fieldOf, showFaults } from "./ticket-inputs.js";
 
 const RETRY_MS = [1000, 10000];
 // A gateway may still be writing an order whose connection broke; by then it has ended that.
@@ -91,15 +92,16 @@ export function ticket(symbol) {
     intent = sent;
     draw();
     const found = await settled(sent, broker, await send(sent));
+    const refusal = found.problem && (await refusalOf(inputs, found.problem, sent.symbol));
     intent = null;
-    finish(sent, found, broker);
+    finish(sent, found, refusal, broker);
     // The button that had the focus is disabled or hidden now.
     const { activeElement: at, body: nothing } = document;
     if (focused && (at === nothing || confirming.element.contains(at))) review.focus();
     touch("intent", "own");
   }
 
-  function finish(sent, found, broker) {
+  function finish(sent, found, refusal, broker) {
     confirming.close();
     if (found.kind === "done") {
       announce(`Placed: ${textOf(found.order)}: ${outcomeOf(found.order)}.`);
@@ -109,12 +111,11 @@ export function ticket(symbol) {
     } else if (found.kind === "unknown") {
       const where = `It was sent for ${broker.name}: look at that broker's orders.`;
       announce(`Outcome unknown: ${summaryOf(sent)}. ${where}`);
-    } else refuse(sent, found.problem);
+    } else refuse(sent, refusal);
     draw();
   }
 
-  function refuse(sent, problem) {
-    const { faults, text, atFields } = refusalOf(inputs, problem);
+  function refuse(sent, { faults, text, atFields }) {
     announce(`Refused: ${summaryOf(sent)}. ${text}`);
     for (const input of inputs) input.fault(faults[input.field.name] ?? "");
     write(fault, atFields ? "The order was refused." : text);

@@ -73,7 +73,7 @@ def test_warning_names_the_field_that_breaks_a_rule() -> None:
         harness = IngestHarness(FakeSender())
         harness.markets["A"] = MarketState("continuous", InstrumentRules(tick_size=2), 5)
         (warning,) = (await harness.post("/orders/validate", ORDER)).body["warnings"]
-        text = "price or stop_price is no multiple of the symbol's tick_size"
+        text = "price is no multiple of the symbol's tick_size, or the stop price is not"
         assert warning == {"code": "off_tick", "detail": text}
 
     run_scenario(scenario)
