@@ -204,6 +204,7 @@ class FeedHub:
             client.write_out()
             slice_end_s = await self._turn(slice_end_s)
         self._cut_slow(time.monotonic())
+        STREAM_FLUSH_SECONDS.observe(SLICE_S + time.monotonic() - slice_end_s)
 
     def _is_time(self, interval_s: float, now_s: float) -> bool:
         """True once per interval; each kind of message has an interval of its own."""

@@ -64,8 +64,8 @@ STREAMS_CUT: Final = Counter(
 )
 STREAM_FLUSH_SECONDS: Final = Histogram(
     "exchange_stream_flush_seconds",
-    "Longest work of a flush before other requests had their turn.",
-    buckets=_SECONDS,
+    "Work of a flush before other requests had their turn.",
+    buckets=sorted({*_SECONDS, 0.005}),
 )
 BATCH_ITEMS: Final = Counter(
     "exchange_batch_items_total",
