@@ -1,11 +1,9 @@
 """Compares PostgreSQL with the ledger: every row, all columns, no row too many. Only reads.
 
-One repeatable-read snapshot serves the whole comparison, so rows and positions are consistent. The
-rules are implemented here a second time: independence is the purpose of an audit.
+One repeatable-read snapshot serves the whole comparison, so rows and positions are consistent.
 """
 
 from collections.abc import Mapping, Sequence
-from decimal import Decimal
 from typing import Literal, LiteralString
 
 import msgspec
@@ -14,8 +12,8 @@ from psycopg.sql import SQL
 from psycopg.sql import Literal as SqlLiteral
 
 from schemas.brokers import Broker, WebhookSecret
-from schemas.executions import OrderAccepted, OrderEntered
 from services.audit.candles import CandleRows
+from services.audit.expected_rows import Row, Value, carried_row, order_row, trade_row
 from services.audit.ledger import OrderState, TradeState
 from services.audit.own_events import OwnEventNumbers
 from services.audit.report import AuditReport, Invariant
@@ -25,6 +23,7 @@ from services.runtime.postgres.connection import connect_or_fail
 
 BATCH_ROWS = 2_000
 
+# The columns of the first three are those of `expected_rows`, in this order.
 _SELECT_ORDERS: LiteralString = (
     "SELECT id::text, broker_id::text, document_number, client_order_id, symbol, side,"
     " order_type, price, quantity, remaining_quantity, filled_value,"
@@ -78,92 +77,6 @@ _secrets = msgspec.json.Decoder(tuple[WebhookSecret, ...])
 
 # Webhook URL and secrets of a broker.
 Endpoint = tuple[str, tuple[WebhookSecret, ...]]
-Value = str | int | Decimal | None
-Row = tuple[Value, ...]
-
-
-def order_row(state: OrderState, partition: int) -> Row:
-    """Expected row of an order, in the order of _SELECT_ORDERS."""
-    event = state.accepted
-    return (
-        event.order_id,
-        event.broker_id,
-        event.document_number,
-        event.client_order_id,
-        event.symbol,
-        event.side,
-        event.order_type,
-        event.price,
-        event.quantity,
-        state.remaining,
-        state.filled_value,
-        event.valid_until,
-        "open" if state.closed_reason is None else "closed",
-        state.closed_reason,
-        state.created_at,
-        state.updated_at,
-        partition,
-        state.offset,
-        *conditions_row(event),
-        state.triggered_at,
-        state.displayed,
-        event.self_trade_prevention if isinstance(event, OrderEntered) else None,
-    )
-
-
-def carried_row(state: OrderState, partition: int) -> Row:
-    """Expected row of an order from before the audit's beginning, as of _SELECT_CARRIED."""
-    event = state.accepted
-    return (
-        event.order_id,
-        event.broker_id,
-        event.symbol,
-        event.side,
-        event.price,
-        event.valid_until,
-        state.remaining,
-        state.closed_reason,
-        partition,
-        state.offset,
-    )
-
-
-def conditions_row(event: OrderAccepted) -> Row:
-    """The conditions of an order; those of one without any."""
-    if isinstance(event, OrderEntered):
-        return (
-            event.time_in_force,
-            event.post_only,
-            event.minimum_quantity,
-            event.stop_price,
-            event.display_quantity,
-        )
-    return None, False, None, None, None
-
-
-def trade_row(trade: TradeState, partition: int) -> Row:
-    """Expected row of a trade, in the order of _SELECT_TRADES."""
-    fill, taker = trade.fill, trade.taker
-    bid = (taker.order_id, taker.broker_id)
-    ask = (fill.maker_order_id, fill.maker_broker_id)
-    if taker.side == "ask":
-        bid, ask = ask, bid
-    return (
-        fill.trade_id,
-        bid[0],
-        ask[0],
-        bid[1],
-        ask[1],
-        taker.symbol,
-        fill.price,
-        fill.quantity,
-        taker.side,
-        fill.sequence,
-        trade.time,
-        partition,
-        trade.offset,
-        trade.index,
-    )
 
 
 class Database:

@@ -13,8 +13,8 @@ from schemas.orders import TRADES_SHOWN_MAX
 from services.reader.balances import Balances
 from services.reader.hot_parameters import PAGE_MAX
 from services.reader.views import POSITIONS_MAX
+from tests.support.reader_bench import ReaderBench
 from tests.support.reader_outcomes import ALICE, BOB, T0, much_traded, oid
-from tests.unit.reader.test_app import ReaderBench
 
 TRADES = 250
 TRADE_IDS = [ids.trade_id(T0, 0, 1 + number, 1) for number in range(TRADES)]
