@@ -4,6 +4,7 @@ import asyncio
 import time
 
 import pytest
+from prometheus_client import REGISTRY
 
 from schemas.commands import CancelAll, SetInstrument, SetPhase
 from schemas.instruments import InstrumentRules
@@ -290,3 +291,22 @@ def test_trades_that_are_sent_again_are_bounded_for_all_symbols_of_a_subscriptio
     assert trades == newest
     assert (gap["type"], gap["last"]) == ("gap", newest[0]["sequence"] - 1)
     assert (other["type"], other["last"]) == ("gap", market.hub.trades.newest(subjects[1]))
+
+
+@pytest.mark.parametrize("slice_s", [0.0, 60.0])
+def test_every_slice_of_a_flush_is_timed(monkeypatch: pytest.MonkeyPatch, slice_s: float) -> None:
+    monkeypatch.setattr(hubs, "SLICE_S", slice_s)
+    market = FeedMarket()
+    subscribed(market, "book", "trades", "ladder")
+    market.trade(50)
+
+    def timed(what: str) -> float:
+        return REGISTRY.get_sample_value(f"exchange_stream_flush_seconds_{what}") or 0.0
+
+    count, spent_s, started_s = timed("count"), timed("sum"), time.monotonic()
+    market.flush()
+    elapsed_s = time.monotonic() - started_s
+    # One that is never over, or one for each symbol and client.
+    slices = timed("count") - count
+    assert slices == 1 if slice_s else slices > len(market.symbols)
+    assert 0 < timed("sum") - spent_s <= elapsed_s
