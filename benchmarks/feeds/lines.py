@@ -126,7 +126,7 @@ def stalled(wanted: FeedsRun, progress: Progress) -> list[FeedFigure]:
     more = (memory[2] - 2 * memory[1] + memory[0]) / _MIB
     figures = [
         FeedFigure(line, "stayed open (1: it did)", float(ended_s is None), "reader", 0),
-        FeedFigure(line, "closed after", ended_s or 0.0, "s"),
+        FeedFigure(line, "closed after, at most", ended_s or 0.0, "s"),
         FeedFigure(line, "memory of the gateway, more than without", more, "MiB", 2.0),
     ]
     for kind in (OWN, FLUSHED, RAW):
