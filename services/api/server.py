@@ -83,7 +83,7 @@ class HttpServer:
         _allow_files(limits.connections_max + limits.overflow_connections_max + streams_max)
         self._streams = streams
         self._app = app
-        self._listener = _listen(settings.host, settings.port)
+        self._listener = listen(settings.host, settings.port)
         self.port: int = self._listener.getsockname()[1]
         _quiet_logger()
         self._server = _Uvicorn(
@@ -174,15 +174,21 @@ def _allow_files(connections: int) -> None:
         resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
 
 
-def _listen(host: str, port: int) -> socket.socket:
+def listen(host: str, port: int) -> socket.socket:
+    """A listening socket. Raises UnavailableError if the port is in use."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     try:
-        return socket.create_server((host, port), family=family, backlog=_BACKLOG)
+        listener = socket.create_server((host, port), family=family, backlog=_BACKLOG)
     except OSError as error:
         raise UnavailableError(
             f"cannot listen on {host} port {port}: {error.strerror}; "
             "stop what listens there, or set EXCHANGE_PORT"
         ) from error
+    if hasattr(socket, "TCP_DEFER_ACCEPT"):
+        # The kernel keeps a connection for about a second until it has its first bytes. So requests
+        # do not queue behind a flood of silent connections.
+        listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_DEFER_ACCEPT, 1)
+    return listener
 
 
 def health_router(health: Health, settings: Settings) -> ServiceRouter:
