@@ -63,7 +63,7 @@ class AsyncOrderSession(OrderMethods[Awaitable[Any]]):
             await asyncio.gather(self._passing, return_exceptions=True)
 
     def cancel_named(self, symbol: str, client_order_id: str) -> Awaitable[Any]:
-        """Cancel an order of this session by its client order id, also before its own answer."""
+        """Cancel an order of the broker by its client order id, also before its answer."""
         fields = {"symbol": symbol, "client_order_id": client_order_id}
         return self.run(Call("POST", "", operation="cancel", fields=fields))
 

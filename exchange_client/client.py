@@ -189,7 +189,7 @@ class OrderSession(OrderMethods[Any]):
         return self._thread.result(self._session.ask(call))
 
     def cancel_named(self, symbol: str, client_order_id: str) -> Any:
-        """Cancel an order of this session by its client order id."""
+        """Cancel an order of the broker by its client order id."""
         return self.soon.cancel_named(symbol, client_order_id).result()
 
 
@@ -205,7 +205,7 @@ class _Soon(OrderMethods["Future[Any]"]):
         return self._thread.begin(self._session.run(call))
 
     def cancel_named(self, symbol: str, client_order_id: str) -> "Future[Any]":
-        """Cancel an order of this session by its client order id, also before its own answer."""
+        """Cancel an order of the broker by its client order id, also before its answer."""
         return self._thread.begin(_await(self._session.cancel_named(symbol, client_order_id)))
 
 
