@@ -93,8 +93,7 @@ class FeedState(LinkState):
             self._subscribe(fields)
         if self._channels.own_events:
             self._subscribe_own()
-        # Without a key a symbol's first trade may be missed while the connection is lost.
-        if self._login is not None and not self._has_begun and self._begins_now():
+        if not self._has_begun and self._begins_now():
             self.fetches.append((None, 0))
 
     def _begins_now(self) -> bool:

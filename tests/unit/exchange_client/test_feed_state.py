@@ -3,6 +3,8 @@
 import json
 from typing import Any
 
+import pytest
+
 from exchange_client.channels import Channels
 from exchange_client.errors import RefusedError
 from exchange_client.events import (
@@ -105,18 +107,15 @@ def test_gap_of_the_exchange_is_fetched() -> None:
     assert feed.sequences() == list(range(8, 42))
 
 
-def test_feed_from_now_on_misses_no_first_trade_over_a_loss() -> None:
-    feed = Feed(Channels(trades=["PETR4"]), key="mx_key")
+@pytest.mark.parametrize("key", ["mx_key", None])
+def test_feed_from_now_on_misses_no_first_trade_over_a_loss(key: str | None) -> None:
+    feed = Feed(Channels(trades=["PETR4"]), key=key)
     assert list(feed.state.fetches) == [(None, 0)]
     feed.state.fetched_newest({"PETR4": 20, "VALE3": 3})
     feed.state.lost("reset")
     assert feed.connect()[0]["after"] == {"PETR4": 20}
     feed.trade(21)
     assert feed.sequences() == [21]
-
-
-def test_feed_without_a_key_asks_for_nothing_by_http() -> None:
-    assert not Feed(Channels(trades=["PETR4"])).state.fetches
 
 
 def test_feed_with_a_place_to_resume_needs_no_newest_trade() -> None:
