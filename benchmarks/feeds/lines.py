@@ -158,7 +158,11 @@ def queries(wanted: FeedsRun, progress: Progress) -> list[FeedFigure]:
 
 
 def sessions(wanted: FeedsRun, progress: Progress) -> list[FeedFigure]:
-    """Orders over sessions and in batches of 20 against single calls, in turns."""
+    """Orders over sessions and in batches of 20 against single calls, in turns.
+
+    All three wait for the outcome of each order, and sessions receive responses only, no own
+    events. What the gateway uses without orders is part of each cost; "beyond idle" is the rest.
+    """
     line = "sessions"
     with market(wanted, 100.0, progress, profile=ORDERS_ONLY) as here:
         ways = {
@@ -167,21 +171,25 @@ def sessions(wanted: FeedsRun, progress: Progress) -> list[FeedFigure]:
             # Each order waits until 20 of its broker are due.
             "in batches of 20": here.by("http", 20),
         }
+        idle_share = here.idle_share()
         turns: dict[str, list[MarketTurn]] = {name: [] for name in ways}
         for _ in range(wanted.rounds):
             for name, session in ways.items():
                 turns[name].append(here.run(name, session))
-    figures, costs = [], {}
+    figures = [FeedFigure(line, "CPU of the idle gateway", idle_share * 100, "%")]
+    costs: dict[str, FeedFigure] = {}
+    beyond: dict[str, FeedFigure] = {}
     for name, found in turns.items():
+        what = f"CPU of the gateway an order, {name}"
         cost = mean(turn.gateway_us for turn in found)
-        costs[name] = FeedFigure(line, f"CPU of the gateway an order, {name}", cost, "us")
-        figures += [costs[name], *orders_of(line, name, found)]
-    by_rest = costs["by REST"]
-    return [
-        *figures,
-        ratio(costs["by session"], by_rest, "x REST", 0.6),
-        ratio(costs["in batches of 20"], by_rest, "x REST", 0.3),
-    ]
+        rest = mean(turn.gateway_us_beyond(idle_share) for turn in found)
+        costs[name] = FeedFigure(line, what, cost, "us")
+        beyond[name] = FeedFigure(line, f"{what}, beyond idle", rest, "us")
+        figures += [costs[name], beyond[name], *orders_of(line, name, found)]
+    for name, limit in {"by session": 0.6, "in batches of 20": 0.3}.items():
+        figures.append(ratio(costs[name], costs["by REST"], "x REST", limit))
+        figures.append(ratio(beyond[name], beyond["by REST"], "x REST", None))
+    return figures
 
 
 LINES: Final[dict[str, Callable[[FeedsRun, Progress], list[FeedFigure]]]] = {

@@ -1,6 +1,7 @@
 """A fresh exchange with brokers and filled books, and its market, once or in turns."""
 
 import os
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Final
@@ -24,6 +25,7 @@ from services.runtime.settings import read_settings
 
 GIVE_UP_S: Final = 10.0
 WARM_UP_S: Final = 5
+IDLE_S: Final = 5.0
 SEED: Final = 1
 GATEWAY: Final = "gateway"
 FLUSHES: Final = "exchange_stream_flush_seconds_bucket"
@@ -83,6 +85,12 @@ class LoadedMarket:
         """Usage of the gateway from now on."""
         return Meter({GATEWAY: self.stack.services[GATEWAY].pid})
 
+    def idle_share(self) -> float:
+        """Cores that the gateway uses while no order arrives."""
+        meter = self.meter()
+        time.sleep(IDLE_S)
+        return meter.spent()[GATEWAY].cpu_s / IDLE_S
+
     def flushes(self) -> dict[float, float]:
         """Slices of flushes so far, by upper bound of their seconds."""
         return {
@@ -112,6 +120,11 @@ class MarketTurn(Struct, frozen=True):
     def gateway_us(self) -> float:
         """CPU of the gateway for each request."""
         return self.gateway.cpu_s * 1e6 / self.ran.sent
+
+    def gateway_us_beyond(self, idle_share: float) -> float:
+        """CPU of the gateway for each request, beyond what it uses while no order arrives."""
+        idle_s = idle_share * self.ran.plan.profile.duration_s
+        return (self.gateway.cpu_s - idle_s) * 1e6 / self.ran.sent
 
 
 def orders_of(line: str, name: str, turns: Sequence[MarketTurn]) -> list[FeedFigure]:

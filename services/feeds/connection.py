@@ -1,7 +1,8 @@
 """One WebSocket on the gateway's port, from the handshake to the close.
 
-`websockets` parses frames and keeps the protocol's state; frames with market data are ready bytes,
-written to the transport directly. All timers of all connections are one loop's turn per second.
+`websockets` keeps the protocol's state, and parses all frames but those of usual messages. Frames
+with market data are ready bytes, written to the transport directly. All timers of all connections
+are one loop's turn per second.
 """
 
 import logging
@@ -21,6 +22,7 @@ from services.api.headers import SECURITY_HEADERS, bearer_key
 from services.api.messages import ProblemError
 from services.api.token_bucket import network_of
 from services.feeds.client import FeedClient
+from services.feeds.frames import FrameSplitter
 from services.feeds.hub import FeedHub
 from services.feeds.session import FeedSession
 from services.runtime.metrics import STREAM_BYTES
@@ -39,6 +41,7 @@ START_S_MAX: Final = 10.0
 CLOSE_S_MAX: Final = 5.0
 SILENT: Final = 4408
 _UNSUPPORTED: Final = 1003
+_END_OF_HEAD: Final = b"\r\n\r\n"
 # The library would log each malformed handshake and frame of any client.
 _quiet = logging.getLogger(f"{__name__}.frames")
 _quiet.disabled = True
@@ -73,6 +76,7 @@ class FeedConnection(Protocol):
         self._refusal = refusal
         self._clock = clock
         self._frames = ServerProtocol(max_size=MESSAGE_BYTES_MAX, logger=_quiet)
+        self._splitter = FrameSplitter(MESSAGE_BYTES_MAX)
         self.client = FeedClient(self, address)
         self.network = network_of(address)
         self._session: FeedSession | None = None
@@ -86,11 +90,25 @@ class FeedConnection(Protocol):
         transport.set_protocol(self)
         transport.set_write_buffer_limits(HIGH_WATER_BYTES, LOW_WATER_BYTES)
         limit_send_buffer(transport)
-        self.data_received(head)
+        request, _, rest = head.partition(_END_OF_HEAD)
+        self._read(request + _END_OF_HEAD)
+        if rest:
+            self.data_received(rest)
 
     def data_received(self, data: bytes) -> None:
         """Parse, and carry out complete messages."""
         self._heard_s = self._clock()
+        for frame in self._splitter.split(data):
+            # A message in several frames ends before another one begins.
+            text = None if self._parts else frame.text()
+            is_open = self._frames.state is State.OPEN
+            if text is None or self._session is None or not is_open:
+                self._read(frame.data)
+            else:
+                self._session.receive(text)
+
+    def _read(self, data: bytes | bytearray) -> None:
+        """Pass the request or a frame to the protocol."""
         self._frames.receive_data(data)
         for event in self._frames.events_received():
             if isinstance(event, Request):

@@ -70,9 +70,14 @@ class RecordingSession:
 
 
 class ConnectedSocket:
-    """A connection, its session, and a client that speaks the protocol."""
+    """A connection, its session, and a client that speaks the protocol.
 
-    def __init__(self, refusal: str | None = None, key: str = "", query: str = "") -> None:
+    `behind`: bytes in the packet of the handshake.
+    """
+
+    def __init__(
+        self, refusal: str | None = None, key: str = "", query: str = "", behind: bytes = b""
+    ) -> None:
         self.session = RecordingSession()
         self.transport = MemoryTransport()
         self.now_s = 0.0
@@ -90,7 +95,7 @@ class ConnectedSocket:
             request.headers["Authorization"] = f"Bearer {key}"
         self.client.send_request(request)
         transport: Any = self.transport
-        self.connection.begin(transport, b"".join(self.client.data_to_send()))
+        self.connection.begin(transport, b"".join(self.client.data_to_send()) + behind)
         self.client.receive_data(self.transport.written)
 
     def send(self, text: bytes) -> None:
