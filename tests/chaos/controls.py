@@ -24,7 +24,7 @@ from schemas.executions import (
 from schemas.instruments import InstrumentRules, Phase
 from schemas.order_rules import PHASE_REFUSALS
 from schemas.outcome_steps import MakerPrevented, prevented_by, steps_of, trades_of
-from tests.chaos.reconciliation import Market, is_refusal, order_states
+from tests.chaos.reconciliation import Market, first_changes, is_refusal, order_states
 
 _OK: Final = 200
 # A run must contain each of these, as `kinds_of` counts them.
@@ -97,17 +97,13 @@ def not_cancelled(attempts: Iterable[MassCancel], market: Market) -> list[str]:
 
 
 def wrongly_changed(changes: Sequence[MarketChange], market: Market) -> list[str]:
-    """Phases and rules that the market has fewer times than was granted, or more than possible.
-
-    A request is counted once, also if a foreign writer repeated its record.
-    """
-    requests: set[tuple[str, str, Phase | InstrumentRules]] = set()
-    for event in (outcome.event for outcome in market.outcomes):
+    """Phases and rules that the market has fewer times than was granted, or more than possible."""
+    made = Counter[tuple[str, Phase | InstrumentRules]]()
+    for event in first_changes(market):
         if isinstance(event, PhaseSet):
-            requests.add((event.request, event.symbol, event.phase))
+            made[event.symbol, event.phase] += 1
         elif isinstance(event, InstrumentSet):
-            requests.add((event.request, event.symbol, event.rules))
-    made = Counter((symbol, what) for _, symbol, what in requests)
+            made[event.symbol, event.rules] += 1
     granted = Counter((c.symbol, c.wanted) for c in changes if c.answer.status == _OK)
     possible = Counter((c.symbol, c.wanted) for c in changes if not is_refusal(c.answer.status))
     return [

@@ -13,6 +13,7 @@ from loadgen.client.record import RequestRecord, RequestResult
 from schemas.commands import Command, PlaceOrder
 from schemas.executions import (
     CommandRefused,
+    Event,
     InstrumentSet,
     OrderAccepted,
     OrderAmended,
@@ -50,6 +51,7 @@ _CHANGES = (
     | InstrumentSet
     | PhaseSet
 )
+_CHANGES_BY_REQUEST = (OrderAmended, PhaseSet, InstrumentSet)
 
 E = TypeVar("E", OrderAccepted, OrderRepeated, CommandRefused, OrderAmended)
 
@@ -136,12 +138,24 @@ def _events(market: Market, kind: type[E]) -> list[E]:
     return [o.event for o in market.outcomes if isinstance(o.event, kind)]
 
 
-def wrongly_replaced(answers: Sequence[RequestResult], market: Market) -> list[str]:
-    """Orders with fewer replacements in the market than were granted, or more than were possible.
+def first_changes(market: Market) -> list[OrderAmended | PhaseSet | InstrumentSet]:
+    """Changes that the first record of their request made.
 
-    A request is counted once, also if a foreign writer repeated its record.
+    The answer is the answer to that record. If a foreign writer repeats it, it changes the market
+    again, or for the first time if it was refused before.
     """
-    made = Counter(i for i, _ in {(e.order_id, e.request) for e in _events(market, OrderAmended)})
+    first: dict[str, Event] = {}
+    for event in (outcome.event for outcome in market.outcomes):
+        if isinstance(event, (*_CHANGES_BY_REQUEST, CommandRefused)) and event.request is not None:
+            first.setdefault(event.request, event)
+    return [event for event in first.values() if isinstance(event, _CHANGES_BY_REQUEST)]
+
+
+def wrongly_replaced(answers: Sequence[RequestResult], market: Market) -> list[str]:
+    """Orders with fewer replacements in the market than were granted, or more than possible."""
+    made = Counter(
+        event.order_id for event in first_changes(market) if isinstance(event, OrderAmended)
+    )
     entered = {event.order_id for event in _events(market, OrderAccepted)}
     granted = Counter(answer.order_id for answer in answers if answer.status == _OK)
     possible = Counter(answer.order_id for answer in answers if not is_refusal(answer.status))

@@ -96,6 +96,15 @@ def test_change_of_a_market_that_was_granted_is_in_the_topics(
     assert len(wrongly_changed(changes, CHANGED)) == found
 
 
+def test_refused_change_of_a_market_may_be_made_when_its_record_is_repeated() -> None:
+    refused = CommandRefused("phase_differs", request=HALT.request)
+    halted = phase_set("halted", "continuous", "r3")
+    changes = [MarketChange("PETR4", "halted", RequestResult(status)) for status in (409, 200)]
+    repeated = Market([], [Outcome(1, refused), Outcome(2, HALT), Outcome(3, halted)], [])
+    assert wrongly_changed(changes, repeated) == []
+    assert len(wrongly_changed(changes, Market([], repeated.outcomes[1:], []))) == 1
+
+
 def test_change_of_a_market_more_often_than_possible_is_found() -> None:
     more = structs.replace(
         CHANGED, outcomes=[*CHANGED.outcomes, Outcome(4, phase_set("halted", "continuous", "r3"))]

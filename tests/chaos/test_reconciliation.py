@@ -353,6 +353,16 @@ def test_replacements_are_in_the_market_as_often_as_they_were_granted(
     assert (wrongly_replaced(answers, market) == []) == is_right
 
 
+@pytest.mark.parametrize(("status", "is_right"), [(409, True), (0, True), (200, False)])
+def test_refused_replacement_may_be_made_when_its_record_is_repeated(
+    status: int, is_right: bool
+) -> None:
+    refused = CommandRefused("post_only_would_trade", "t", "b2", request="r1")
+    market = structs.replace(CHANGED, outcomes=[Outcome(1, refused), *CHANGED.outcomes])
+    answers = [RequestResult(status, "", "t")]
+    assert (wrongly_replaced(answers, market) == []) == is_right
+
+
 @pytest.mark.parametrize(
     ("status", "order_id", "found"), [(404, "m", 1), (404, "t2", 0), (409, "m", 0), (204, "m", 0)]
 )
