@@ -129,7 +129,7 @@ def test_trimmed_log_begins_before_its_oldest_snapshot_and_the_audit_holds_from_
     )
     with pytest.raises(UnavailableError, match="only be compared with a whole log"):
         market.audit()
-    with pytest.raises(UnavailableError, match="replayed with --from-snapshot"):
+    with pytest.raises(UnavailableError, match="replay a trimmed log with --from-snapshot"):
         run_replay(settings, ReplayRequest(0), Progress())
     replayed = run_replay(settings, ReplayRequest(0, verify=True, from_snapshot=True), Progress())
     assert replayed.summary(verified=True).differences == 0
