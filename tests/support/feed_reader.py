@@ -12,6 +12,9 @@ from conformance.api import Api
 from tests.support.exchange import Exchange
 
 RECEIVE_S = 20.0
+# Of orders and their changes: a busy machine may decide them later than the default second.
+WAITING_OPS = ("place", "cancel", "replace", "batch")
+WAIT_S = 10
 ORDERS = 60
 
 
@@ -33,7 +36,9 @@ class FeedReader:
         return message
 
     def ask(self, op: str, **fields: object) -> dict[str, Any]:
-        """Send an operation and read up to its response."""
+        """Send an operation and read up to its response, with the outcome if it has one."""
+        if op in WAITING_OPS:
+            fields = {"wait_s": WAIT_S} | fields
         self._ids += 1
         self.connection.send(json.dumps({"op": op, "id": self._ids, **fields}))
         return self.until(lambda each: each.get("id") == self._ids)
