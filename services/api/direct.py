@@ -193,7 +193,6 @@ class DirectCalls:
         hot = direct.hot
         call = hot.call
         direct.request_id = chosen_request_id(headers) or self._new_id()
-        answer: Response | Exception | None
         try:
             broker = direct.broker = self._checks.admit(call, scope, headers)
             if call.method == "GET" or not has_body(headers):
@@ -213,9 +212,12 @@ class DirectCalls:
             )
             answer = hot.handle(request, direct.reply)
         except Exception as error:
-            answer = error
-        if answer is not None:
-            direct.reply(answer)
+            # Not kept in a variable: its traceback holds this frame, and only the collector would
+            # free both.
+            direct.reply(error)
+        else:
+            if answer is not None:
+                direct.reply(answer)
 
     def charge_size(self, direct: DirectCall, size: int) -> None:
         """Charge the caller for a large answer."""

@@ -1,14 +1,13 @@
 """Hot calls answered by their connection: the same bytes as through ASGI."""
 
 import asyncio
+import gc
 import itertools
 import re
 from collections.abc import Iterator, Sequence
-from typing import Any
 
 import pytest
 import uvloop
-from msgspec import Struct
 from uvicorn import Config
 from uvicorn.server import ServerState
 
@@ -18,73 +17,17 @@ from services.api import rate_limits
 from services.api.app import ApiApp, ProblemError, Request, Response, Route
 from services.api.brokers import BrokerDirectory
 from services.api.connection_limits import ConnectionLimits
-from services.api.direct import DirectCall, awaited
+from services.api.direct import awaited
 from services.api.direct_protocol import direct_protocol
 from services.api.messages import Reply
 from services.api.protocol import HttpProtocol
 from services.api.rate_limits import RateLimiter, RateLimits
 from services.api.streams import Header
+from tests.support.edge_connection import Seen, Wire, ask
 
 NOW_MS = 1_800_000_000_000
 ORDER = b'{"document_number":"1","side":"%b","symbol":"A","quantity":10,"price":%d}'
 UNKNOWN = b"01000000-5000-7000-8000-000000000abc"
-# What differs between two answers to the same request.
-_OWN = re.compile(rb'(?<=x-request-id: )[0-9a-f]+-\d+|(?<="request_id":")[0-9a-f]+-\d+')
-_DATE = re.compile(rb"(?<=date: )[^\r]+")
-
-
-class Wire(asyncio.Transport):
-    """A transport in memory."""
-
-    def __init__(self) -> None:
-        super().__init__({"peername": ("192.0.2.1", 1), "sockname": ("192.0.2.2", 2)})
-        self.written = b""
-        self.closed = False
-
-    def write(self, data: Any) -> None:
-        self.written += bytes(data)
-
-    def close(self) -> None:
-        self.closed = True
-
-    def is_closing(self) -> bool:
-        return self.closed
-
-    def pause_reading(self) -> None:
-        pass
-
-    def resume_reading(self) -> None:
-        pass
-
-
-class Seen(Struct, frozen=True):
-    """Bytes that a client reads, and whether the connection answered the last request itself."""
-
-    raw: bytes
-    closed: bool
-    direct: bool
-
-
-async def ask(app: ApiApp, kind: type[HttpProtocol], packets: Sequence[bytes]) -> Seen:
-    """Send packets on a new connection, and wait for the answers."""
-    config = Config(app, lifespan="off", access_log=False, log_config=None, proxy_headers=False)
-    state = ServerState()
-    state.default_headers = [(b"date", b"today")]
-    protocol = kind(config, state, {}, asyncio.get_running_loop())
-    wire = Wire()
-    protocol.connection_made(wire)
-    for packet in packets:
-        if wire.closed:
-            break
-        protocol.data_received(packet)
-        for _ in range(3):
-            await asyncio.sleep(0)
-    async with asyncio.timeout(5):
-        while protocol.busy and not wire.closed:  # noqa: ASYNC110 - until the handler answers
-            await asyncio.sleep(0.001)
-    direct = isinstance(protocol.cycle, DirectCall)
-    protocol.connection_lost(ConnectionResetError())
-    return Seen(_DATE.sub(b"", _OWN.sub(b"", wire.written)), wire.closed, direct)
 
 
 def kinds(app: ApiApp) -> tuple[type[HttpProtocol], type[HttpProtocol]]:
@@ -303,6 +246,21 @@ def test_delayed_problem_is_answered_after_its_delay(monkeypatch: pytest.MonkeyP
     assert seen.raw == other.raw
     assert seen.raw[9:12] == b"429"
     assert min(took_s, direct_s) > 0.19
+
+
+def test_problem_of_a_direct_call_is_freed_without_the_collector() -> None:
+    async def scenario() -> None:
+        trader = Trader(1)
+        await trader.register()
+        await trader.send(request(b"POST /orders", b"{", key=trader.keys[0]))
+
+    gc.collect()
+    gc.disable()
+    try:
+        uvloop.run(scenario())
+        assert [found for found in gc.get_objects() if isinstance(found, ProblemError)] == []
+    finally:
+        gc.enable()
 
 
 def test_answer_to_a_client_that_is_gone_is_not_written() -> None:
