@@ -16,12 +16,10 @@ from services.api.direct import awaited
 from services.api.messages import DirectHandler, Reply
 from services.api.protocol import HttpProtocol
 from services.api.repeated_headers import BLOCK_BYTES_MAX, BLOCKS_MAX, RepeatedHeaders
+from tests.support.edge_connection import Seen, Wire, ask
 from tests.unit.api.test_direct import (
     ORDER,
-    Seen,
     Trader,
-    Wire,
-    ask,
     kinds,
     placed,
     request,
