@@ -84,7 +84,7 @@ def test_session_changes_every_order_of_the_broker_by_its_name(exchange: Exchang
     with feed_of(exchange) as other, feed_of(exchange) as feed:
         other.ask("login", key=key)
         by_other = order_of(symbol, "bid", 50, "by-other")
-        placed["by-other"] = other.ask("place", order=by_other)["order"]["order_id"]
+        placed["by-other"] = other.place(by_other)["order_id"]
         feed.ask("login", key=key)
 
         def named(op: str, name: str, **fields: object) -> dict[str, Any]:
@@ -200,7 +200,7 @@ def test_cancel_on_disconnect_concerns_the_orders_of_the_session(
     other = broker.place("bid", symbol, 10, 50).body["order_id"]
     with feed_of(exchange) as feed:
         feed.ask("login", key=key, cancel_on_disconnect=True)
-        first = feed.ask("place", order=order_of(symbol, "bid", 60, "s-1"))["order"]["order_id"]
+        first = feed.place(order_of(symbol, "bid", 60, "s-1"))["order_id"]
         if ending == "logout":
             feed.ask("logout")
         else:
@@ -236,16 +236,15 @@ def test_killed_gateway_cancels_what_its_sessions_left_once_it_is_back(exchange:
         with connect(second.url.replace("http://", "ws://") + "/ws") as connection:
             alive = FeedReader(connection)
             alive.ask("login", key=key, cancel_on_disconnect=True)
-            alive.ask("place", order=order_of(symbol, "bid", 80, "alive"))
+            alive.place(order_of(symbol, "bid", 80, "alive"))
             broker.place("bid", symbol, 10, 50)
             with feed_of(exchange) as plain, feed_of(exchange) as feed:
                 plain.ask("login", key=key)
-                plain.ask("place", order=order_of(symbol, "bid", 60, "plain"))
+                plain.place(order_of(symbol, "bid", 60, "plain"))
                 feed.ask("login", key=key, cancel_on_disconnect=True)
                 iceberg = order_of(symbol, "bid", 71, "l-2") | {"display_quantity": 5}
                 left = [
-                    feed.ask("place", order=order)["order"]
-                    for order in (order_of(symbol, "bid", 70, "l-1"), iceberg)
+                    feed.place(order) for order in (order_of(symbol, "bid", 70, "l-1"), iceberg)
                 ]
                 moved = feed.ask("replace", order_id=left[0]["order_id"], values={"price": 72})
                 assert moved["status"] == 200
@@ -270,7 +269,7 @@ def test_operator_cancels_what_a_gateway_left_that_does_not_come_back(exchange: 
         with connect(second.url.replace("http://", "ws://") + "/ws") as connection:
             feed = FeedReader(connection)
             session = feed.ask("login", key=key, cancel_on_disconnect=True)["session"]
-            left = feed.ask("place", order=order_of(symbol, "bid", 70, "l-1"))["order"]
+            left = feed.place(order_of(symbol, "bid", 70, "l-1"))
             stays = broker.place("bid", symbol, 10, 60).body["order_id"]
             second.process.kill()
     gateway = session.split("/")[0]

@@ -2,6 +2,7 @@
 
 import json
 import random
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -15,6 +16,7 @@ RECEIVE_S = 20.0
 # Of orders and their changes: a busy machine may decide them later than the default second.
 WAITING_OPS = ("place", "cancel", "replace", "batch")
 WAIT_S = 10
+NOT_ACCEPTED = 503
 ORDERS = 60
 
 
@@ -42,6 +44,17 @@ class FeedReader:
         self._ids += 1
         self.connection.send(json.dumps({"op": op, "id": self._ids, **fields}))
         return self.until(lambda each: each.get("id") == self._ids)
+
+    def place(self, order: dict[str, Any]) -> dict[str, Any]:
+        """The placed order. It is sent again where a busy gateway refuses it, as documented."""
+        answer = self.ask("place", order=order)
+        deadline = time.monotonic() + RECEIVE_S
+        while answer["status"] == NOT_ACCEPTED and time.monotonic() < deadline:
+            time.sleep(0.1)
+            answer = self.ask("place", order=order)
+        assert "order" in answer, answer
+        placed: dict[str, Any] = answer["order"]
+        return placed
 
     def until(self, wanted: Callable[[dict[str, Any]], bool]) -> dict[str, Any]:
         """Read up to the first message that is wanted."""
