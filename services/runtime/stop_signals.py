@@ -1,7 +1,7 @@
 """Signals that request an ordered stop, and holding them back while a process starts.
 
 The imports of a service take a second, on a busy machine several. Until it has handlers, SIGTERM
-would end it in the middle; as process 1 of a container it would not even notice the signal.
+would end it in the middle; as process 1 of a container it would ignore the signal.
 """
 
 import signal

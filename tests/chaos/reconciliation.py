@@ -141,8 +141,8 @@ def _events(market: Market, kind: type[E]) -> list[E]:
 def first_changes(market: Market) -> list[OrderAmended | PhaseSet | InstrumentSet]:
     """Changes that the first record of their request made.
 
-    The answer is the answer to that record. If a foreign writer repeats it, it changes the market
-    again, or for the first time if it was refused before.
+    The client's answer belongs to that record. If a foreign writer repeats it, the repetition
+    changes the market again, or for the first time if the first record was refused.
     """
     first: dict[str, Event] = {}
     for event in (outcome.event for outcome in market.outcomes):

@@ -46,7 +46,7 @@ class FeedReader:
         return self.until(lambda each: each.get("id") == self._ids)
 
     def place(self, order: dict[str, Any]) -> dict[str, Any]:
-        """The placed order. It is sent again where a busy gateway refuses it, as documented."""
+        """The placed order. It is sent again after a 503, by which nothing was written."""
         answer = self.ask("place", order=order)
         deadline = time.monotonic() + RECEIVE_S
         while answer["status"] == NOT_ACCEPTED and time.monotonic() < deadline:
