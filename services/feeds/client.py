@@ -60,6 +60,8 @@ class FeedClient:
         self._backlog: deque[bytes] = deque()
         self._backlog_bytes = 0
         self._behind_since_s: float | None = None
+        # All clients of its hub that are behind, this one too while it is.
+        self.all_behind: dict[FeedClient, None] = {}
 
     @property
     def behind(self) -> bool:
@@ -99,10 +101,12 @@ class FeedClient:
         """The connection's buffer is above its high-water mark."""
         if self._behind_since_s is None:
             self._behind_since_s = now_s
+            self.all_behind[self] = None
 
     def catch_up(self) -> None:
         """The buffer is below its low-water mark again: write the backlog."""
         self._behind_since_s = None
+        self.all_behind.pop(self, None)
         self._out.extend(self._backlog)
         self._backlog.clear()
         self._backlog_bytes = 0

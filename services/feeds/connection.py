@@ -42,6 +42,8 @@ CLOSE_S_MAX: Final = 5.0
 SILENT: Final = 4408
 _UNSUPPORTED: Final = 1003
 _END_OF_HEAD: Final = b"\r\n\r\n"
+# A ping without content.
+_PING: Final = b"\x89\x00"
 # The library would log each malformed handshake and frame of any client.
 _quiet = logging.getLogger(f"{__name__}.frames")
 _quiet.disabled = True
@@ -99,9 +101,12 @@ class FeedConnection(Protocol):
         """Parse, and carry out complete messages."""
         self._heard_s = self._clock()
         for frame in self._splitter.split(data):
+            is_open = self._frames.state is State.OPEN
+            if is_open and frame.is_pong:
+                # All that it shows is that the client is there.
+                continue
             # A message in several frames ends before another one begins.
             text = None if self._parts else frame.text()
-            is_open = self._frames.state is State.OPEN
             if text is None or self._session is None or not is_open:
                 self._read(frame.data)
             else:
@@ -211,11 +216,11 @@ class FeedConnection(Protocol):
             self._hub.cut(self.client, SILENT, "silent")
             return
         self._session.check_key()
-        ping_s = min(PING_INTERVAL_S, silence_s_max / 3)
-        if now_s - self._pinged_s >= ping_s and self._frames.state is State.OPEN:
+        # A client that sent something since needs no ping.
+        quiet_s = now_s - max(self._heard_s, self._pinged_s)
+        if quiet_s >= min(PING_INTERVAL_S, silence_s_max / 3):
             self._pinged_s = now_s
-            self._frames.send_ping(b"")
-            self._flush_protocol()
+            self.write(_PING)
 
     def abort(self) -> None:
         """Reset the connection."""

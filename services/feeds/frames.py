@@ -14,6 +14,9 @@ except ImportError:
 
 # The final frame of a message of text, without extensions (RFC 6455 5.2).
 _WHOLE_TEXT: Final = 0x81
+_PONG: Final = 0x8A
+# Of a control frame's payload; a longer one has bytes for its length.
+_CONTROL_PAYLOAD_AT: Final = 6
 _FIXED_BYTES: Final = 2
 _MASKED: Final = 0x80
 _MASK_BYTES: Final = 4
@@ -26,6 +29,11 @@ class ClientFrame(NamedTuple):
 
     data: bytes | bytearray
     payload_at: int
+
+    @property
+    def is_pong(self) -> bool:
+        """True for a well-formed pong."""
+        return self.payload_at == _CONTROL_PAYLOAD_AT and self.data[0] == _PONG
 
     def text(self) -> bytes | None:
         """The text of a message that is one frame; None for any other frame."""

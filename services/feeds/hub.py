@@ -28,6 +28,7 @@ from services.feeds.messages import (
 )
 from services.feeds.own_feed import OwnFeed
 from services.feeds.resuming import resumed
+from services.feeds.rota import Rota
 from services.feeds.stored_trades import StoredTrades
 from services.feeds.subscriptions import Subscriptions
 from services.feeds.ticker_changes import EVERY
@@ -88,9 +89,12 @@ class FeedHub:
         self.stored = StoredTrades()
         self._clients: dict[FeedClient, None] = {}
         self._subscriptions = Subscriptions(self.changes)
+        # The clients that do not read fast enough: few, so that no flush looks at all.
+        self._behind: dict[FeedClient, None] = {}
+        self._heartbeats: Rota[FeedClient] = Rota(HEARTBEAT_S)
         # Clients with a whole message due.
         self._due: dict[FeedClient, None] = {}
-        # When heartbeats, tickers and candles are next sent.
+        # When tickers and candles are next sent.
         self._next_s: dict[float, float] = {}
         # The next command of each partition at the begin of the newest flush, joined by dots.
         self._flushed = ""
@@ -105,10 +109,16 @@ class FeedHub:
     def add(self, client: FeedClient) -> None:
         """Add a client without subscriptions."""
         self._clients[client] = None
+        self._heartbeats.add(client)
+        client.all_behind = self._behind
 
     def remove(self, client: FeedClient) -> None:
         """Forget a client whose connection ended."""
         self._clients.pop(client, None)
+        self._heartbeats.remove(client)
+        self._behind.pop(client, None)
+        # A connection that closes may still fall behind.
+        client.all_behind = {}
         self._due.pop(client, None)
         self.stored.drop(client)
         for subject in list(client.subjects):
@@ -197,9 +207,8 @@ class FeedHub:
                 client.write_out()
                 slice_end_s = await self._turn(slice_end_s)
             written[client] = None
-        if self._is_time(HEARTBEAT_S, now_s):
-            written |= self._send_heartbeats()
         self._flushed = flushed
+        self._send_heartbeats(now_s, written)
         for client in written:
             client.write_out()
             slice_end_s = await self._turn(slice_end_s)
@@ -359,18 +368,15 @@ class FeedHub:
         """The subscription, to begin with what these commands changed."""
         return resumed(message, commands, self.changes, self.views(), broker_id)
 
-    def _send_heartbeats(self) -> dict[FeedClient, None]:
-        if not self._clients:
-            return {}
-        frame = frame_of(Heartbeat(now_ms(), self._position(), self.ready()))
-        for client in self._clients:
-            client.send(frame)
-        return dict(self._clients)
+    def _send_heartbeats(self, now_s: float, written: dict[FeedClient, None]) -> None:
+        if clients := self._heartbeats.due(now_s):
+            frame = frame_of(Heartbeat(now_ms(), self._flushed, self.ready()))
+            self._send_lossless(clients, frame, written)
 
     def _cut_slow(self, now_s: float) -> None:
-        for client in [each for each in self._clients if each.too_slow(now_s)]:
+        for client in [each for each in self._behind if each.too_slow(now_s)]:
             self.cut(client, SLOW_CONSUMER, "slow_consumer")
-        behind = [client for client in self._clients if client.behind]
+        behind = list(self._behind)
         waiting = sum(client.waiting_bytes for client in behind)
         while behind and waiting > WAITING_BYTES_MAX:
             client = max(behind, key=lambda each: each.waiting_bytes)

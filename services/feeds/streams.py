@@ -22,6 +22,7 @@ from services.feeds.event_stream import EventStream
 from services.feeds.handshake import HandshakeRules, refusal
 from services.feeds.hub import RESTART, FeedHub
 from services.feeds.order_entry import OrderCalls, OrderEntry
+from services.feeds.rota import Rota
 from services.feeds.session import Accounts, FeedSession
 from services.feeds.stream_call import STREAM
 from services.runtime.clock import now_ms
@@ -32,6 +33,7 @@ log = logging.getLogger(__name__)
 # Connections of one address without a key: more than a browser or a tool opens.
 KEYLESS_PER_ADDRESS = 20
 _CHECK_S = 1.0
+_CHECKS_STEP_S = 0.1
 _DRAIN_STEP_S = 0.02
 
 
@@ -79,6 +81,7 @@ class FeedStreams:
         # Of sessions: their names are that of this process, with a number.
         self._numbers = itertools.count(1)
         self._connections: dict[FeedConnection | EventStream, None] = {}
+        self._checks: Rota[FeedConnection | EventStream] = Rota(_CHECK_S)
         self._stopping_since_s: float | None = None
         STREAMS_MAX.set(bounds.streams_max)
         for name, kind in (("websocket", FeedConnection), ("events", EventStream)):
@@ -126,6 +129,7 @@ class FeedStreams:
         )
         connection.ended = self._ended
         self._connections[connection] = None
+        self._checks.add(connection)
         connection.begin(transport, head)
 
     def _session(self, client: FeedClient) -> FeedSession:
@@ -138,13 +142,14 @@ class FeedStreams:
 
     def _ended(self, connection: FeedConnection | EventStream) -> None:
         self._connections.pop(connection, None)
+        self._checks.remove(connection)
 
     async def run(self) -> None:
         """Check the connections once a second until cancelled."""
         while True:
-            await asyncio.sleep(_CHECK_S)
+            await asyncio.sleep(_CHECKS_STEP_S)
             now_s = time.monotonic()
-            for connection in list(self._connections):
+            for connection in self._checks.due(now_s):
                 try:
                     connection.check(now_s)
                 except Exception:

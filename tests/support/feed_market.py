@@ -29,6 +29,7 @@ from services.feeds.client import FeedClient
 from services.feeds.hub import FeedHub
 from services.feeds.own_feed import OwnFeed
 from services.feeds.raw_feed import RawFeed
+from services.feeds.rota import TURNS
 from services.matcher.engine import Engine, EnginePosition
 from services.reader.book_checksum import checksum
 from services.reader.views import Views
@@ -270,4 +271,5 @@ class FeedMarket:
     def flush_later(self) -> None:
         """One flush after a pause of seconds: everything that has a pace is sent."""
         self.hub._next_s.clear()
+        self.hub._heartbeats._taken -= TURNS
         self.flush()

@@ -1,6 +1,7 @@
 """One WebSocket over a transport in memory: handshake, messages, and what a close ends."""
 
 import asyncio
+from math import ceil
 from typing import Any, cast
 
 import pytest
@@ -9,7 +10,7 @@ from websockets.uri import parse_uri
 
 from schemas.feed_requests import SILENCE_S_MAX
 from services.api.messages import ProblemError
-from services.feeds.connection import CLOSE_S_MAX, FeedConnection
+from services.feeds.connection import CLOSE_S_MAX, PING_INTERVAL_S, FeedConnection
 from services.feeds.session import FeedSession
 from tests.support.feed_market import FeedMarket
 
@@ -138,6 +139,30 @@ def test_shorter_silence_of_a_login_ends_the_connection_earlier() -> None:
     assert socket.transport.written.endswith(b"\x89\x00")
     assert socket.session.ends == 0
     socket.connection.check(7)
+    assert socket.session.ends == 1
+
+
+def test_client_that_was_heard_is_not_asked_for_a_pong() -> None:
+    socket = ConnectedSocket()
+    quiet = len(socket.transport.written)
+    for socket.now_s in (15.0, 30.0, 45.0, 60.0, 75.0):
+        socket.send(b"an order")
+        socket.connection.check(socket.now_s + PING_INTERVAL_S - 1)
+    assert len(socket.transport.written) == quiet
+    for since_s in range(ceil(SILENCE_S_MAX)):
+        socket.connection.check(socket.now_s + since_s)
+    assert socket.transport.written[quiet:] == b"\x89\x00" * 2
+
+
+def test_pong_is_all_that_an_idle_client_needs_to_send() -> None:
+    socket = ConnectedSocket()
+    for socket.now_s in (50.0, 100.0, 150.0):
+        socket.client.send_pong(b"")
+        socket.connection.data_received(b"".join(socket.client.data_to_send()))
+        socket.connection.check(socket.now_s + 9)
+    assert socket.session.ends == 0
+    assert socket.session.received == []
+    socket.connection.check(socket.now_s + SILENCE_S_MAX + 1)
     assert socket.session.ends == 1
 
 

@@ -130,3 +130,11 @@ def test_message_in_the_packet_of_the_handshake_is_received() -> None:
     socket = ConnectedSocket(behind=message + message[:3])
     socket.connection.data_received(message[3:])
     assert socket.session.received == [b"an order"] * 2
+
+
+@pytest.mark.parametrize("head", [b"\x8a\xfe\x00\x7e" + bytes(4), b"\x8a\x01"])
+def test_pong_that_is_too_long_or_not_masked_ends_the_connection(head: bytes) -> None:
+    socket = ConnectedSocket()
+    before = len(socket.transport.written)
+    socket.connection.data_received(head + bytes(126))
+    assert b"\x03\xea" in socket.transport.written[before:]

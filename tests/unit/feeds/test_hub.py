@@ -12,6 +12,7 @@ from schemas.units import Side
 from services.feeds import hub as hubs
 from services.feeds import known_trades
 from services.feeds.client import BACKLOG_BYTES_MAX, BEHIND_S_MAX, FeedClient, Subject
+from services.feeds.rota import TURNS
 from services.feeds.stored_trades import Stored
 from tests.support.feed_market import ClientBook, FeedMarket, RecordingOutput
 from tests.support.reader_outcomes import ALICE
@@ -231,6 +232,51 @@ def test_quiet_market_has_heartbeats_with_the_position() -> None:
     assert (beat[0]["position"], beat[0]["ready"]) == ("3", True)
     market.flush_later()
     assert len(output.of_type("heartbeat")) == 2
+
+
+def test_heartbeats_of_many_clients_are_spread_over_their_interval() -> None:
+    market = FeedMarket()
+    outputs = [market.client()[1] for _ in range(4 * TURNS)]
+    market.flush()
+    beats: list[int] = []
+    for _ in range(TURNS):
+        before = sum(len(each.of_type("heartbeat")) for each in outputs)
+        # As if the time of one turn had passed.
+        market.hub._heartbeats._taken -= 1
+        market.flush()
+        beats.append(sum(len(each.of_type("heartbeat")) for each in outputs) - before)
+    # The machine's own time adds a turn now and then.
+    assert min(beats) == 4
+    assert sorted(beats)[TURNS // 2] == 4
+
+
+def test_position_of_a_heartbeat_has_only_commands_whose_changes_were_sent(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(hubs, "SLICE_S", 0.0)
+    market = FeedMarket()
+    output = subscribed(market, "book")[1]
+
+    async def flush_with_commands_in_between() -> None:
+        flush = asyncio.ensure_future(market.hub.flush())
+        while not flush.done():
+            await asyncio.sleep(0)
+            market.trade(1)
+
+    market.trade(1)
+    asyncio.run(flush_with_commands_in_between())
+    (beat,) = output.of_type("heartbeat")
+    assert (beat["position"], market.offset > 1) == ("1", True)
+
+
+def test_client_that_falls_behind_while_it_closes_is_forgotten() -> None:
+    market = FeedMarket()
+    client, output = subscribed(market, "book")
+    market.hub.remove(client)
+    client.fall_behind(time.monotonic() - BEHIND_S_MAX - 1)
+    market.flush()
+    assert not market.hub._behind
+    assert output.cuts == []
 
 
 def test_one_flush_writes_once_to_each_client() -> None:
