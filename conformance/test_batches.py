@@ -60,6 +60,24 @@ def test_items_for_a_symbol_take_effect_in_their_order(market: Market) -> None:
     buyer.expect_fills(taking, (3, 100), (4, 100), (1, 100))
 
 
+def test_item_names_an_order_by_its_client_order_id(market: Market) -> None:
+    """A symbol and client order id name an order of an earlier item, or an older one."""
+    market.require(PATH)
+    symbol, trader = market.symbol(), market.trader()
+    name = {"symbol": symbol, "client_order_id": "mine-1"}
+    bid = place(symbol, "bid", 3, 100, "mine-1")
+    first = results(trader, bid, place(symbol, "bid", 4, 100, "mine-2"), {"cancel": name})
+    assert [each["status"] for each in first] == [201, 201, 204]
+    trader.expect_closed(first[0]["order"]["order_id"], "cancelled", 0)
+    second = results(
+        trader,
+        {"replace": name | {"client_order_id": "mine-2", "quantity": 2}},
+        {"cancel": name | {"client_order_id": "mine-3"}},
+    )
+    assert [each["status"] for each in second] == [200, 404]
+    trader.expect_bids(symbol, (100, 2, 1))
+
+
 def test_batch_with_a_fault_changes_nothing(market: Market) -> None:
     """A batch with a faulty item is refused as a whole, and the fault is named."""
     market.require(PATH)

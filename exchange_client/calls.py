@@ -119,7 +119,8 @@ class Calls(OrderMethods[Returned]):
         return self.run(Call(method, path, body, _texts(query), repeatable=repeatable))
 
     def batch(self, items: Iterable[Mapping[str, Any]]) -> Returned:
-        """Orders and cancels in one request; each order needs a `client_order_id`."""
+        """Orders, cancels and replacements in one request. Each order needs a `client_order_id`;
+        `cancel` and `replace` have an `order_id`, or a `symbol` and `client_order_id`."""
         return self.run(Call("POST", "/orders/batch", {"items": list(items)}))
 
     def order(self, order_id: str) -> Returned:

@@ -8,13 +8,20 @@ from typing import Annotated, Final
 from msgspec import UNSET, Meta, Struct, UnsetType
 
 from schemas.rest import OrderRequest, OrderResource, PendingOrder, Problem, ReplaceRequest
-from schemas.units import ClientOrderId
+from schemas.units import ClientOrderId, NewSymbol
 
 # About a page of an order system; a batch holds the event loop for a few milliseconds.
 BATCH_ITEMS_MAX: Final = 100
 BATCH_BYTES_MAX: Final = 64 * 1024
 
 _ITEM_COUNT: Final = Meta(min_length=1, max_length=BATCH_ITEMS_MAX)
+# An order's id, or its symbol and client order id.
+_NAMED: Final = Meta(
+    extra_json_schema={
+        "oneOf": [{"required": ["order_id"]}, {"required": ["client_order_id"]}],
+        "dependentRequired": {"symbol": ["client_order_id"], "client_order_id": ["symbol"]},
+    }
+)
 
 
 class BatchOrder(OrderRequest, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -23,24 +30,30 @@ class BatchOrder(OrderRequest, frozen=True, forbid_unknown_fields=True, kw_only=
     client_order_id: ClientOrderId
 
 
-class BatchCancel(Struct, frozen=True, forbid_unknown_fields=True):
-    """`POST /orders/{order_id}/cancel`."""
+class BatchCancel(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """`POST /orders/{order_id}/cancel`. The order is named by its id, or by its symbol and client
+    order id: then it is the one that an item before this one places, else the broker's newest."""
 
-    order_id: str
+    order_id: str | UnsetType = UNSET
+    symbol: NewSymbol | UnsetType = UNSET
+    client_order_id: ClientOrderId | UnsetType = UNSET
 
 
 class BatchReplace(ReplaceRequest, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """`POST /orders/{order_id}/replace`."""
+    """`POST /orders/{order_id}/replace`. The order is named as in a cancel, but no item before
+    this one may place it: the command contains the quantity that it replaces."""
 
-    order_id: str
+    order_id: str | UnsetType = UNSET
+    symbol: NewSymbol | UnsetType = UNSET
+    client_order_id: ClientOrderId | UnsetType = UNSET
 
 
 class BatchItem(Struct, frozen=True, forbid_unknown_fields=True):
     """One command."""
 
     place: BatchOrder | UnsetType = UNSET
-    cancel: BatchCancel | UnsetType = UNSET
-    replace: BatchReplace | UnsetType = UNSET
+    cancel: Annotated[BatchCancel, _NAMED] | UnsetType = UNSET
+    replace: Annotated[BatchReplace, _NAMED] | UnsetType = UNSET
 
 
 _OneKind = Annotated[BatchItem, Meta(extra_json_schema={"minProperties": 1, "maxProperties": 1})]

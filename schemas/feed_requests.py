@@ -159,7 +159,7 @@ class FeedReplace(Struct, frozen=True, tag_field="op", tag="replace", forbid_unk
 
 
 class FeedBatch(Struct, frozen=True, tag_field="op", tag="batch", forbid_unknown_fields=True):
-    """Place and cancel several orders; `items` as in `POST /orders/batch`.
+    """Place, cancel and replace several orders; `items` as in `POST /orders/batch`.
 
     The response has a result for each item, in their order, once all are known.
     """

@@ -36,6 +36,7 @@ from services.api.server import health_router
 from services.gateway.wiring import at_hand_of, lookup_of
 from services.ingest.app import Ingest
 from services.ingest.context import IngestContext
+from services.ingest.lookup import OrderViews
 from services.ingest.publish import Publisher
 from services.ingest.waiters import Waiters
 from services.matcher.engine import Engine, EnginePosition
@@ -129,7 +130,10 @@ class Gateway:
                 delivery_timeout_ms=1_000,
             ),
             waiters=Waiters(asyncio.get_running_loop()),
-            lookup=lookup_of(self._reader),
+            views=OrderViews(
+                lookup_of(self._reader),
+                at_hand=at_hand_of(self._reader),
+            ),
             partition_map=PartitionMap(1),
             rate_limiter=RateLimiter(RateLimits()),
             loop=asyncio.get_running_loop(),
@@ -138,7 +142,6 @@ class Gateway:
             outcome_wait_ms=WAIT_MS,
             clock=clock,
             randomness=randomness,
-            at_hand=at_hand_of(self._reader),
             rules_level=lambda _: RULES_LEVEL,
         )
         self._ingest = Ingest(context, directory)

@@ -131,7 +131,7 @@ class GatewayOrders:
         request = Request(method="POST", broker=broker, parameters={"order_id": order_id})
         cancelling = self._ingest.cancelling
         partition = cancelling.partition(request)
-        order = self._context.at_hand(order_id)
+        order = self._context.views.at_hand(order_id)
         if order is not None and order.broker_id != broker.broker_id:
             raise order_not_found()
         if order is not None and order.closed_reason is not None:
@@ -171,7 +171,7 @@ class GatewayOrders:
         """
         request = Request(method="POST", broker=broker, parameters={"order_id": order_id})
         self._ingest.cancelling.partition(request)
-        record = self._context.at_hand(order_id)
+        record = self._context.views.at_hand(order_id)
         if record is None:
             reply_later(self._replaced(values, request, preferences), reply)
             return
@@ -194,7 +194,7 @@ class GatewayOrders:
 
     def is_open(self, order_id: str) -> bool | None:
         """State of the order; None if it is not in memory: closed for long, or under way."""
-        order = self._context.at_hand(order_id)
+        order = self._context.views.at_hand(order_id)
         return None if order is None else order.closed_reason is None
 
     def withdraw(self, order_id: str, broker_id: str) -> None:

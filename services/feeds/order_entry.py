@@ -9,7 +9,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any, Final, Protocol
 
-from schemas.batch import BatchResult
+from schemas.batch import BatchCancel, BatchReplace, BatchResult
 from schemas.brokers import Broker
 from schemas.feed_requests import (
     FeedBatch,
@@ -37,6 +37,7 @@ _ERROR: Final = 400
 
 # The id of an order that was looked up, or the error that became of it.
 Found = str | Exception
+_NamedOrder = FeedCancel | FeedReplace | BatchCancel | BatchReplace
 
 
 class OrderCalls(Protocol):
@@ -164,11 +165,12 @@ class OrderEntry:
                     self._send(content, broker, preferences, kept)
                 elif kind == "replace":
                     change = partial(self._change, content, broker, preferences)
-                    self._carry_out(change, self._counted(kept, broker, "orders"), content.order_id)
+                    counted = self._counted(kept, broker, "orders")
+                    self._find(content, broker, partial(self._carry_out, change, counted))
                 else:
                     withdraw = partial(self._withdraw, broker, preferences)
                     counted = self._counted(kept, broker, "cancels")
-                    self._carry_out(withdraw, counted, content.order_id)
+                    self._find(content, broker, partial(self._carry_out, withdraw, counted))
             except ProblemError as problem:
                 kept(problem)
 
@@ -305,24 +307,22 @@ class OrderEntry:
 
         return counted
 
-    def _find(
-        self, message: FeedCancel | FeedReplace, broker: Broker, found: Callable[[Found], None]
-    ) -> None:
-        """Pass the id of the order that a message names on: at once, unless it has to be read."""
-        if message.order_id is not None:
-            found(message.order_id)
+    def _find(self, named: _NamedOrder, broker: Broker, found: Callable[[Found], None]) -> None:
+        """Pass the id of the order that this names on: at once, unless it has to be read."""
+        if isinstance(named.order_id, str):
+            found(named.order_id)
             return
-        if message.symbol is None or message.client_order_id is None:
+        if not named.symbol or not named.client_order_id:
             detail = "name the order: order_id, or symbol and client_order_id"
             found(ProblemError("invalid", detail))
             return
         # An order of this session may be under way, so that nothing else knows it.
-        own = self._by_name.get((message.symbol, message.client_order_id))
+        own = self._by_name.get((named.symbol, named.client_order_id))
         if own is not None:
             found(own)
             return
         try:
-            self._calls.find(broker.broker_id, message.symbol, message.client_order_id, found)
+            self._calls.find(broker.broker_id, named.symbol, named.client_order_id, found)
         except ProblemError as problem:
             found(problem)
 

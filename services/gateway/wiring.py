@@ -13,12 +13,20 @@ from services.api.service import ApiContext, Half
 from services.feeds import wiring as feeds
 from services.feeds.own_feed import OwnFeed
 from services.ingest import wiring as ingest
-from services.ingest.lookup import AtHand, Lookup, LookupUnavailableError, MarketAtHand
+from services.ingest.lookup import (
+    AtHand,
+    Lookup,
+    LookupUnavailableError,
+    MarketAtHand,
+    NamedLookup,
+    OrderViews,
+)
 from services.page import wiring as page
 from services.page.assets import load_page
 from services.reader import wiring as reader
 from services.reader.app import Reader
 from services.reader.errors import OrderStateUnknownError
+from services.reader.order_routes import OrderRoutes
 from services.runtime.degraded import read_degraded
 from services.webhooks import wiring as webhooks
 
@@ -33,6 +41,20 @@ def lookup_of(views: Reader) -> Lookup:
             raise LookupUnavailableError(str(error)) from error
 
     return lookup
+
+
+def named_lookup_of(orders: OrderRoutes) -> NamedLookup:
+    """Ingest's look-up by client order id."""
+
+    async def named(symbol: str, client_order_id: str, request: Request) -> str | None:
+        name = (request.broker.broker_id, symbol, client_order_id)
+        try:
+            order = orders.named_at_hand(*name) or await orders.named(*name)
+        except OrderStateUnknownError as error:
+            raise LookupUnavailableError(str(error)) from error
+        return None if order is None else order.order_id
+
+    return named
 
 
 def at_hand_of(views: Reader) -> AtHand:
@@ -66,10 +88,13 @@ async def build(context: ApiContext) -> Sequence[Half]:
     own = OwnFeed(lambda: views.views)
     context.dispatcher.subscribe(on_batch=own.on_batch)
     files = load_page()
-    at_hand, market_at_hand = at_hand_of(views), market_at_hand_of(views)
-    placing, orders = ingest.half(
-        context, lookup_of(views), at_hand, market_at_hand, has_reads=True
+    order_views = OrderViews(
+        lookup_of(views),
+        named_lookup_of(reading.orders),
+        at_hand_of(views),
+        market_at_hand_of(views),
     )
+    placing, orders = ingest.half(context, order_views, has_reads=True)
     sending, deliveries = await webhooks.half(context)
     showing, operations = page.half(context, views, deliveries, files)
     sources = feeds.FeedSources(

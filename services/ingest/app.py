@@ -78,7 +78,7 @@ class Ingest:
         """The answer for an order that is not placed. Raises ProblemError."""
         order = admit(body, self.context.clock())
         partition_map = self.context.partition_map
-        market = self.context.market_at_hand(order.symbol)
+        market = self.context.views.market_at_hand(order.symbol)
         valid = ValidOrder(
             symbol=order.symbol,
             partition=partition_map.partition(order.symbol),

@@ -19,8 +19,10 @@ from schemas.batch import (
     BatchRequest,
     BatchResults,
 )
+from schemas.executions import OrderRepeated
 from schemas.rest import OrderResource
-from services.api.app import ProblemError, Request, Response, Route
+from services.api.app import ProblemError, Request, Response, Route, not_accepted
+from services.api.direct import awaited
 from services.api.messages import Budget, Headers
 from services.ingest.app_cancel import CancelOrderHandler, closed
 from services.ingest.app_place import PlaceOrderHandler
@@ -58,6 +60,7 @@ class _Arrivals:
 
 class _Batch(Struct, frozen=True):
     # Parts that the items of one request share.
+    context: IngestContext
     placing: PlaceOrderHandler
     cancelling: CancelOrderHandler
     replacing: ReplaceOrderHandler
@@ -66,6 +69,20 @@ class _Batch(Struct, frozen=True):
     now_ms: int
     wait_ms: int
     arrivals: _Arrivals
+    # The first item that places an order with a symbol and client order id.
+    places: dict[tuple[Any, Any], "_Place"]
+
+    def of(self, order_id: str) -> Request:
+        """The request of the single call for an order."""
+        return structs.replace(self.request, parameters={"order_id": order_id}, body=b"")
+
+    async def named(self, named: BatchCancel | BatchReplace) -> Request:
+        """The request of the single call for the order of an item. Raises ProblemError: 404, or
+        503 if it is unknown now."""
+        if isinstance(named.order_id, str):
+            return self.of(named.order_id)
+        symbol, client_order_id = str(named.symbol), str(named.client_order_id)
+        return self.of(await self.context.named(symbol, client_order_id, self.request))
 
 
 class _Item(Protocol):
@@ -113,6 +130,7 @@ class _Place(_Waiting):
     def __init__(self, batch: _Batch, order: BatchOrder) -> None:
         super().__init__(batch)
         self._order = order
+        batch.places.setdefault((order.symbol, order.client_order_id), self)
 
     def look_up(self) -> None:
         """An order needs nothing."""
@@ -132,40 +150,58 @@ class _Place(_Waiting):
 
 
 class _Cancel(_Waiting):
-    __slots__ = ("_order", "_partition", "_request")
+    __slots__ = ("_cancel", "_client_order_id", "_place", "_request")
     budget: Budget = "cancels"
 
     def __init__(self, batch: _Batch, cancel: BatchCancel) -> None:
         super().__init__(batch)
-        self._request = structs.replace(batch.request, parameters={"order_id": cancel.order_id})
-        self._partition = 0
-        self._order: OrderResource | None = None
+        self._cancel = cancel
+        self._request = batch.request
+        self._client_order_id: str | None = None
+        # The item before this one that places the order.
+        self._place = batch.places.get((cancel.symbol, cancel.client_order_id))
 
-    def look_up(self) -> Coroutine[Any, Any, Response | None]:
-        self._partition = self._batch.cancelling.partition(self._request)
-        return self._find()
+    def look_up(self) -> Coroutine[Any, Any, Response | None] | None:
+        return self._find() if self._place is None else None
 
     async def _find(self) -> Response | None:
-        self._order = order = await self._batch.cancelling.find(self._request)
-        if order is None or order.closed_reason is None:
+        batch = self._batch
+        self._request = await batch.named(self._cancel)
+        batch.cancelling.partition(self._request)
+        order = await batch.cancelling.find(self._request)
+        if order is None:
             return None
-        return closed(order, self._batch.preferences)
+        self._client_order_id = order.client_order_id
+        return None if order.closed_reason is None else closed(order, batch.preferences)
 
     def send(self) -> Sent:
-        client_order_id = None if self._order is None else self._order.client_order_id
-        return self._batch.cancelling.send(
-            self._partition,
-            client_order_id,
+        batch = self._batch
+        if self._place is not None:
+            if self._place.sent is None:
+                raise not_accepted("the item that places this order was not carried out")
+            self._request = batch.of(self._place.sent.order_id)
+            self._client_order_id = self._place.sent.client_order_id
+        return batch.cancelling.send(
+            batch.cancelling.partition(self._request),
+            self._client_order_id,
             self._request,
             self.on_outcome,
-            self._batch.wait_ms,
+            batch.wait_ms,
         )
 
     def answer_at_once(self, result: Any) -> Response | None:
         return self._batch.cancelling.answer_at_once(result, self._batch.preferences)
 
     def answer_after(self, result: Any) -> Coroutine[Any, Any, Response]:
-        return self._batch.cancelling.answer(result, self._request, self._batch.preferences)
+        batch = self._batch
+        placed = None if self._place is None else self._place.result
+        if placed is not None and isinstance(placed.event, OrderRepeated):
+            # The order has the id of its first attempt, to which the command did not refer.
+            return self._cancel_first(placed.event.original_order_id)
+        return batch.cancelling.answer(result, self._request, batch.preferences)
+
+    async def _cancel_first(self, order_id: str) -> Response:
+        return await awaited(self._batch.cancelling.cancel)(self._batch.of(order_id))
 
 
 class _Replace(_Waiting):
@@ -175,10 +211,11 @@ class _Replace(_Waiting):
     def __init__(self, batch: _Batch, values: BatchReplace) -> None:
         super().__init__(batch)
         self._values = values
-        self._request = structs.replace(batch.request, parameters={"order_id": values.order_id})
+        self._request = batch.request
         self._order: OrderResource | None = None
 
     async def look_up(self) -> None:
+        self._request = await self._batch.named(self._values)
         self._order = await self._batch.replacing.find(self._values, self._request)
 
     def send(self) -> Sent:
@@ -243,7 +280,7 @@ class BatchHandler:
         wait_ms = context.wait_ms(preferences)
         arrivals = _Arrivals()
         handlers = (self._placing, self._cancelling, self._replacing)
-        batch = _Batch(*handlers, request, preferences, now_ms, wait_ms, arrivals)
+        batch = _Batch(context, *handlers, request, preferences, now_ms, wait_ms, arrivals, {})
         items: list[_Item] = [KINDS[kind](batch, content) for kind, content in admitted]
         self._pay(items, request)
         await self._look_up(items, request)

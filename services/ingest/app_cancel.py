@@ -31,7 +31,7 @@ class CancelOrderHandler:
         """Cancel the order of one request."""
         partition = self.partition(request)
         require_no_fields(request.body)
-        order = self._context.at_hand(request.identifier("order_id"))
+        order = self._context.views.at_hand(request.identifier("order_id"))
         if order is None or order.broker_id != request.broker.broker_id:
             reply_later(self._look_up(partition, request), reply)
             return None
@@ -71,7 +71,7 @@ class CancelOrderHandler:
     async def find(self, request: Request) -> OrderResource | None:
         """The order; None if that is unknown now. Raises ProblemError order_not_found."""
         try:
-            return known(await self._context.lookup(request.identifier("order_id"), request))
+            return known(await self._context.views.lookup(request.identifier("order_id"), request))
         except LookupUnavailableError:
             # The matcher knows the order and its owner, and will decide.
             return None

@@ -96,7 +96,7 @@ class ReplaceOrderHandler:
         or 503 if it is unknown now: the command would lack its quantity."""
         partition_of(request, self._context.partitions)
         try:
-            order = known(await self._context.lookup(request.identifier("order_id"), request))
+            order = known(await self._context.views.lookup(request.identifier("order_id"), request))
         except LookupUnavailableError:
             raise not_accepted("the order cannot be read now; nothing was written") from None
         require_replaceable(order, values)

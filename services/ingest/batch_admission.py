@@ -4,7 +4,7 @@ A batch with any fault is refused as a whole. A valid one is decoded once, stric
 or unusual one is decoded a second time, so that the problem lists its faults.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from itertools import islice
 from typing import Annotated, Any, Final
 
@@ -16,6 +16,7 @@ from schemas.rest import FieldFault
 from schemas.units import CLIENT_ORDER_ID_WINDOW_MS
 from services.api.decoding import (
     DECODE_ERRORS,
+    Faults,
     JsonObject,
     has_single_names,
     invalid_fields,
@@ -41,6 +42,8 @@ _ONE_KIND: Final = f"needs exactly one of {', '.join(KINDS)}"
 
 Item = tuple[str, Any]
 """Kind and content of an item."""
+# Of orders: symbol and client order id.
+_Names = set[tuple[Any, Any]]
 
 
 class _RawBody(Struct, frozen=True):
@@ -53,11 +56,13 @@ class _ReadBody(Struct, frozen=True):
     items: Annotated[list[Any], Meta(min_length=1, max_length=BATCH_ITEMS_MAX)]
 
 
-# By kind: fields without a default.
-_NAMES_NEEDED: Final = {
-    kind: sum(field.required for field in structs.fields(content))
-    for kind, content in KINDS.items()
-}
+# Fields that name the order of a cancel or a replacement.
+_NAMING: Final = ("order_id", "symbol", "client_order_id")
+_NAMED_ONCE: Final = frozenset({("order_id",), ("symbol", "client_order_id")})
+_NOT_NAMED: Final = "needs order_id, or symbol and client_order_id"
+_OF_THIS_BATCH: Final = (
+    "names an order of this batch, whose quantity is not known before its outcome"
+)
 _ReadItem = msgspec.defstruct("_ReadItem", [(kind, Any, UNSET) for kind in KINDS])
 
 
@@ -87,6 +92,7 @@ def _decoded(body: bytes, now_ms: int, oldest_ms: int) -> tuple[list[Item], bool
     # Names that an item and its content have at least, after that of `items`.
     names = 1
     is_plain = True
+    placed: _Names = set()
     for item in _decode(body).items:
         found = [
             pair for pair in zip(KINDS, structs.astuple(item), strict=True) if pair[1] is not UNSET
@@ -98,12 +104,31 @@ def _decoded(body: bytes, now_ms: int, oldest_ms: int) -> tuple[list[Item], bool
             if kind == "place":
                 names += names_given(content)
                 is_plain = is_plain and not order_faults(content, now_ms, oldest_ms)
-            else:
-                names += _NAMES_NEEDED[kind]
+                placed.add((content.symbol, content.client_order_id))
+                continue
+            fields = structs.asdict(content)
+            names += len(_naming(fields))
+            is_plain = is_plain and not _naming_faults(kind, fields, placed)
             if kind == "replace":
                 names += (content.quantity is not None) + (content.price is not None)
-                is_plain = is_plain and not replacement_faults(structs.asdict(content), now_ms)
+                is_plain = is_plain and not replacement_faults(fields, now_ms)
     return items, is_plain and _has_single_names(body, names)
+
+
+def _naming(fields: dict[str, Any]) -> tuple[str, ...]:
+    return tuple(name for name in _NAMING if fields.get(name, UNSET) is not UNSET)
+
+
+def _naming_faults(kind: str, fields: dict[str, Any], placed: _Names) -> Faults:
+    """Faults of the name of an order. `placed`: names of the orders of the items before."""
+    if any(name not in fields for name in _NAMING):
+        # It is a fault by itself.
+        return []
+    if _naming(fields) not in _NAMED_ONCE:
+        return [FieldFault("", _NOT_NAMED)]
+    if kind == "replace" and (fields["symbol"], fields["client_order_id"]) in placed:
+        return [FieldFault("/client_order_id", _OF_THIS_BATCH)]
+    return []
 
 
 def _has_single_names(body: bytes, names: int) -> bool:
@@ -120,6 +145,7 @@ def _has_single_names(body: bytes, names: int) -> bool:
 def _faults(read: Any, now_ms: int, oldest_ms: int) -> Iterator[FieldFault]:
     faults, body = object_faults(read, _ReadBody)
     yield from faults
+    placed: _Names = set()
     for number, item in enumerate(body.get("items", ())):
         parent = f"/items/{number}"
         faults, fields = object_faults(item, _ReadItem, parent)
@@ -128,18 +154,20 @@ def _faults(read: Any, now_ms: int, oldest_ms: int) -> Iterator[FieldFault]:
         if isinstance(item, JsonObject) and len(given) != 1:
             yield FieldFault(parent, _ONE_KIND)
         for kind in given:
-            yield from _content_faults(kind, fields[kind], f"{parent}/{kind}", (now_ms, oldest_ms))
+            pointer = f"{parent}/{kind}"
+            faults, content = object_faults(fields[kind], KINDS[kind], pointer)
+            yield from faults
+            if isinstance(fields[kind], JsonObject):
+                for fault in _contradictions(kind, content, (now_ms, oldest_ms), placed):
+                    yield FieldFault(pointer + fault.pointer, fault.detail)
 
 
-def _content_faults(
-    kind: str, content: Any, parent: str, times_ms: tuple[int, int]
-) -> Iterator[FieldFault]:
-    faults, fields = object_faults(content, KINDS[kind], parent)
-    yield from faults
-    more: Sequence[FieldFault] = ()
+def _contradictions(
+    kind: str, fields: dict[str, Any], times_ms: tuple[int, int], placed: _Names
+) -> Faults:
+    """Faults between the valid fields of a content; an order is added to `placed`."""
     if kind == "place":
-        more = contradictions(fields, *times_ms)
-    elif kind == "replace":
-        more = replacement_faults(fields, times_ms[0])
-    for fault in more:
-        yield FieldFault(parent + fault.pointer, fault.detail)
+        placed.add((fields.get("symbol"), fields.get("client_order_id")))
+        return contradictions(fields, *times_ms)
+    faults = _naming_faults(kind, fields, placed)
+    return faults + replacement_faults(fields, times_ms[0]) if kind == "replace" else faults

@@ -16,17 +16,10 @@ from schemas.rest import OrderResource, PendingOrder
 from schemas.topics import COMMANDS
 from services.api.app import ProblemError, Request, Response, json_response, not_accepted
 from services.api.direct import reply_later
-from services.api.messages import Reply
+from services.api.messages import Reply, order_not_found
 from services.api.partition_map import PartitionMap
 from services.api.rate_limits import RateLimiter
-from services.ingest.lookup import (
-    AtHand,
-    Lookup,
-    LookupUnavailableError,
-    MarketAtHand,
-    no_market_at_hand,
-    none_at_hand,
-)
+from services.ingest.lookup import LookupUnavailableError, OrderViews
 from services.ingest.prefer import Preferences, applied, parse_prefer
 from services.ingest.publish import Delivery, Publisher
 from services.ingest.waiters import Waiters
@@ -64,7 +57,7 @@ class IngestContext(Struct, frozen=True):
 
     publisher: Publisher
     waiters: Waiters
-    lookup: Lookup
+    views: OrderViews
     partition_map: PartitionMap
     rate_limiter: RateLimiter
     loop: AbstractEventLoop
@@ -74,8 +67,6 @@ class IngestContext(Struct, frozen=True):
     clock: Callable[[], int]
     randomness: Callable[[int], bytes]
     rules_level: Callable[[int], int]
-    at_hand: AtHand = none_at_hand
-    market_at_hand: MarketAtHand = no_market_at_hand
 
     def require_level(self, partition: int, level: int) -> None:
         """Raises ProblemError (503) unless the partition's matcher follows the rules of a level."""
@@ -134,10 +125,21 @@ class IngestContext(Struct, frozen=True):
         if result != "stored":
             raise ProblemError("outcome_unknown", unknown)
 
+    async def named(self, symbol: str, client_order_id: str, request: Request) -> str:
+        """Id of the caller's newest order with this name. Raises ProblemError: order_not_found,
+        or 503 if it is unknown now."""
+        try:
+            order_id = await self.views.named(symbol, client_order_id, request)
+        except LookupUnavailableError:
+            raise not_accepted("the order cannot be looked up now; nothing was written") from None
+        if order_id is None:
+            raise order_not_found()
+        return order_id
+
     async def find(self, order_id: str, request: Request) -> OrderResource | None:
         """The caller's order for the body of an answer; None if it is unavailable."""
         try:
-            return await self.lookup(order_id, request)
+            return await self.views.lookup(order_id, request)
         except LookupUnavailableError:
             return None
 

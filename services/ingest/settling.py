@@ -46,7 +46,7 @@ async def settled(
     order_id, deadline = request.identifier("order_id"), context.loop.time() + SETTLE_S
     try:
         while context.loop.time() < deadline:
-            order = known(await context.lookup(order_id, request))
+            order = known(await context.views.lookup(order_id, request))
             if is_settled(order):
                 return order
             await asyncio.sleep(_SETTLE_STEP_S)

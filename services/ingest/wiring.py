@@ -7,15 +7,7 @@ from collections.abc import Callable, Sequence
 from services.api.service import ApiContext, Half
 from services.ingest.app import Ingest
 from services.ingest.context import IngestContext
-from services.ingest.lookup import (
-    AtHand,
-    Lookup,
-    MarketAtHand,
-    RemoteLookup,
-    no_lookup,
-    no_market_at_hand,
-    none_at_hand,
-)
+from services.ingest.lookup import OrderViews, RemoteLookup
 from services.ingest.publish import Publisher
 from services.ingest.waiters import Waiters
 from services.runtime.clock import now_ms
@@ -37,13 +29,7 @@ def make_sender(settings: Settings, failed: Callable[[ExchangeError], None]) -> 
     )
 
 
-def make_context(
-    context: ApiContext,
-    sender: Sender,
-    lookup: Lookup,
-    at_hand: AtHand,
-    market_at_hand: MarketAtHand,
-) -> IngestContext:
+def make_context(context: ApiContext, sender: Sender, views: OrderViews) -> IngestContext:
     """The context of placing and cancelling. Call it on the running loop."""
     settings, topology = context.settings, context.topology
     loop = asyncio.get_running_loop()
@@ -56,7 +42,7 @@ def make_context(
     return IngestContext(
         publisher=publisher,
         waiters=Waiters(loop),
-        lookup=lookup,
+        views=views,
         partition_map=context.partition_map,
         rate_limiter=context.rate_limiter,
         loop=loop,
@@ -65,23 +51,13 @@ def make_context(
         outcome_wait_ms=settings.outcome_wait_ms,
         clock=now_ms,
         randomness=os.urandom,
-        at_hand=at_hand,
-        market_at_hand=market_at_hand,
         rules_level=context.dispatcher.rules_level,
     )
 
 
-def half(
-    context: ApiContext,
-    lookup: Lookup,
-    at_hand: AtHand = none_at_hand,
-    market_at_hand: MarketAtHand = no_market_at_hand,
-    *,
-    has_reads: bool = False,
-) -> tuple[Half, Ingest]:
+def half(context: ApiContext, views: OrderViews, *, has_reads: bool = False) -> tuple[Half, Ingest]:
     """Ingest's calls, and ingest itself for sessions in the same process. Call it on the running
-    loop. `lookup` and `at_hand` find the orders to cancel, `market_at_hand` the phase and rules for
-    checks of orders.
+    loop. `views` have the orders to cancel, and the phases and rules for checks of orders.
 
     `has_reads`: the process also serves calls that need no Kafka.
     """
@@ -89,7 +65,7 @@ def half(
     require(settings.admin_key, "admin_key")
     sender = make_sender(settings, context.stop.fail)
     context.ending.push_async_callback(asyncio.to_thread, sender.close)
-    ingest_context = make_context(context, sender, lookup, at_hand, market_at_hand)
+    ingest_context = make_context(context, sender, views)
     ingest = Ingest(ingest_context, context.directory)
     context.dispatcher.subscribe(on_batch=ingest.on_batch)
     publisher = ingest_context.publisher
@@ -112,9 +88,10 @@ def kafka_check(available: bool, *, has_reads: bool) -> Check:
 
 async def build(context: ApiContext) -> Sequence[Half]:
     """Ingest alone: it looks orders up at EXCHANGE_READER_URL, if that is set."""
-    lookup: Lookup = no_lookup
+    views = OrderViews()
     if context.settings.reader_url:
         remote = RemoteLookup(context.settings.reader_url)
-        lookup = await context.ending.enter_async_context(remote)
-    placing, _ = half(context, lookup)
+        await context.ending.enter_async_context(remote)
+        views = OrderViews(remote.lookup, remote.named)
+    placing, _ = half(context, views)
     return [placing]

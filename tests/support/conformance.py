@@ -6,7 +6,7 @@ import sys
 from msgspec import Struct
 
 # Rules of `conformance/` with their cases. A lower count would mean that a rule was not checked.
-RULES = 333
+RULES = 334
 # The suite takes 40 s on an idle machine.
 TIMEOUT_S = 300.0
 

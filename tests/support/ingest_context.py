@@ -22,7 +22,7 @@ from services.api.partition_map import PartitionMap
 from services.api.rate_limits import RateLimiter, RateLimits
 from services.ingest.app import Ingest
 from services.ingest.context import IngestContext
-from services.ingest.lookup import LookupUnavailableError
+from services.ingest.lookup import LookupUnavailableError, OrderViews
 from services.ingest.publish import Publisher
 from services.ingest.waiters import Waiters
 from services.runtime.kafka.execution_filter import Batch
@@ -100,7 +100,7 @@ class IngestHarness:
         context = IngestContext(
             publisher=self.publisher,
             waiters=self.waiters,
-            lookup=self._lookup,
+            views=OrderViews(self._lookup, self._named_lookup, market_at_hand=self.markets.get),
             partition_map=self.partition_map,
             rate_limiter=rate_limiter,
             loop=loop,
@@ -110,7 +110,6 @@ class IngestHarness:
             clock=lambda: NOW_MS,
             randomness=randomness,
             rules_level=lambda _: self.rules_level,
-            market_at_hand=self.markets.get,
         )
         self.ingest = Ingest(context, self.directory)
         routes = self.ingest.routes()
@@ -126,6 +125,18 @@ class IngestHarness:
             raise LookupUnavailableError
         order = self.orders.get(order_id)
         return order if request.broker == BROKER else None
+
+    async def _named_lookup(
+        self, symbol: str, client_order_id: str, request: Request
+    ) -> str | None:
+        if self.reader_unavailable:
+            raise LookupUnavailableError
+        found = [
+            order_id
+            for order_id, order in self.orders.items()
+            if (order.symbol, order.client_order_id) == (symbol, client_order_id)
+        ]
+        return max(found, default=None) if request.broker == BROKER else None
 
     async def post(
         self, path: str, body: bytes = b"", key: str = "alfa", prefer: str = ""

@@ -1,9 +1,11 @@
 """Orders that a session names by their client order ids."""
 
+from typing import Any
+
 import pytest
 
-from services.api.messages import ProblemError
-from tests.support.feed_session import KEY, ConnectedClient
+from services.api.messages import ProblemError, Response
+from tests.support.feed_session import KEY, ORDER, ConnectedClient
 
 
 @pytest.fixture
@@ -60,3 +62,22 @@ def test_own_order_under_way_is_not_replaced(trader: ConnectedClient) -> None:
     trader.calls.known.add("order-a-1")
     trader.send(op="replace", id=2, order_id="ORDER-a-1", values={"quantity": 7})
     assert trader.calls.sent[-1] == ("replace", "order-a-1 7")
+
+
+def test_batch_items_name_orders_as_single_operations_do(trader: ConnectedClient) -> None:
+    trader.calls.elsewhere = {("PETR4", "b-1"): "other-1"}
+    name = {"symbol": "PETR4", "client_order_id": "b-1"}
+    items: list[dict[str, Any]] = [
+        {"place": ORDER | {"client_order_id": "a-1"}},
+        {"cancel": name | {"client_order_id": "a-1"}},
+        {"cancel": name},
+        {"replace": name | {"quantity": 7}},
+        {"cancel": name | {"client_order_id": "never"}},
+    ]
+    trader.send(op="batch", id=5, items=items)
+    sent = [("place", "a-1"), ("cancel", "order-a-1"), ("cancel", "other-1")]
+    assert trader.calls.sent == [*sent, ("replace", "other-1 7")]
+    for reply in trader.calls.replies:
+        reply(Response(204))
+    (response,) = trader.output.of_type("response")[1:]
+    assert [each["status"] for each in response["results"]] == [204, 204, 204, 204, 404]

@@ -10,7 +10,7 @@ import pytest
 from schemas import ids
 from schemas.batch import BATCH_BYTES_MAX, BatchResults
 from schemas.codec import decode_command
-from schemas.commands import CancelOrder, PlaceOrder
+from schemas.commands import AmendOrder, CancelOrder, PlaceOrder
 from schemas.executions import CommandRefused, OrderCancelled, OrderRepeated
 from services.api.rate_limits import RateLimits
 from tests.support.asgi_driver import AsgiResponse
@@ -274,5 +274,79 @@ def test_batch_needs_a_brokers_key() -> None:
         harness = BatchHarness(FakeSender())
         assert (await harness.post(PATH, body_of(place(1)), key="wrong")).status == 401
         assert harness.sender.sent == []
+
+    run_scenario(scenario)
+
+
+def named(number: int, kind: str = "cancel", **values: int) -> dict[str, Any]:
+    return {kind: {"symbol": "A", "client_order_id": f"c-{number}"} | values}
+
+
+def test_order_of_the_same_batch_is_cancelled_by_its_client_order_id() -> None:
+    async def scenario() -> None:
+        harness = BatchHarness(FakeSender())
+        # An item further back does not count, nor does the broker's older order of this name.
+        harness.orders[OPEN] = resource(OPEN, client_order_id="c-1")
+        response = await harness.batch(named(2), place(2), place(1), named(2), count=3)
+        assert statuses(response) == [404, 201, 201, 204]
+        second, first, cancelled = harness.commands()
+        assert cancelled == CancelOrder(second.order_id, BROKER.broker_id)
+        assert first.order_id != second.order_id
+
+    run_scenario(scenario)
+
+
+def test_order_of_an_item_that_was_not_sent_is_not_cancelled() -> None:
+    async def scenario() -> None:
+        harness = BatchHarness(FakeSender(), limits=RateLimits(orders_per_second=1))
+        items = body_of(place(1), place(2), place(3), named(3))
+        response = await harness.post(PATH, items, prefer="respond-async")
+        assert statuses(response) == [202, 202, 429, 503]
+        assert len(harness.commands()) == 2
+
+    run_scenario(scenario)
+
+
+def test_orders_are_looked_up_by_client_order_id() -> None:
+    async def scenario() -> None:
+        harness = BatchHarness(FakeSender())
+        harness.orders[OPEN] = resource(OPEN, client_order_id="c-1")
+        response = await harness.batch(named(1), named(7), count=1)
+        assert statuses(response) == [204, 404]
+        assert harness.commands() == [CancelOrder(OPEN, BROKER.broker_id)]
+        harness.reader_unavailable = True
+        response = await harness.post(PATH, body_of(named(1), named(1, "replace", price=6)))
+        assert statuses(response) == [503, 503]
+
+    run_scenario(scenario)
+
+
+def test_replacement_by_client_order_id_names_the_order_and_its_quantity() -> None:
+    async def scenario() -> None:
+        harness = BatchHarness(FakeSender())
+        harness.orders[OPEN] = resource(OPEN, client_order_id="c-1")
+        items = body_of(named(1, "replace", quantity=7))
+        response = await harness.post(PATH, items, prefer="respond-async")
+        assert statuses(response) == [202]
+        command = await harness.command()
+        assert isinstance(command, AmendOrder)
+        assert (command.order_id, command.quantity, command.of_quantity) == (OPEN, 7, 10)
+
+    run_scenario(scenario)
+
+
+def test_cancel_of_a_repeated_order_cancels_its_first_attempt() -> None:
+    async def scenario() -> None:
+        harness = BatchHarness(FakeSender())
+        running = asyncio.create_task(harness.post(PATH, body_of(place(1), named(1))))
+        await harness.command(2)
+        repeated, cancelled = harness.commands()
+        assert repeated.order_id == cancelled.order_id
+        harness.publish(OrderRepeated(repeated.order_id, BROKER.broker_id, OPEN))
+        harness.publish(CommandRefused("order_not_open", repeated.order_id, BROKER.broker_id))
+        await harness.command(3)
+        assert harness.commands()[2] == CancelOrder(OPEN, BROKER.broker_id)
+        harness.publish(OrderCancelled(OPEN, BROKER.broker_id, "A", 10, 2))
+        assert statuses(await running) == [200, 204]
 
     run_scenario(scenario)

@@ -22,6 +22,7 @@ ORDER = {
 }
 PLACE = {"place": ORDER}
 CANCEL = {"cancel": {"order_id": "x"}}
+NAME = {"symbol": "A", "client_order_id": "a-1"}
 ESCAPED = b'{"items":[{"cancel":{"order_id":"x"}}],"it\\u0065ms":[{"cancel":{"order_id":"y"}}]}'
 
 
@@ -45,6 +46,13 @@ def items(*given: Any) -> dict[str, Any]:
 def test_items_are_admitted_in_their_order() -> None:
     body = json.dumps(items(CANCEL, PLACE, CANCEL)).encode()
     assert [kind for kind, _ in admit_batch(body, NOW_MS)] == ["cancel", "place", "cancel"]
+
+
+def test_orders_named_by_client_order_id_are_admitted() -> None:
+    replace = {"replace": NAME | {"price": 6}}
+    admitted = admit_batch(json.dumps(items(replace, PLACE, {"cancel": NAME})).encode(), NOW_MS)
+    assert [kind for kind, _ in admitted] == ["replace", "place", "cancel"]
+    assert [content.client_order_id for _, content in admitted] == ["a-1"] * 3
 
 
 def test_hundred_items_are_admitted() -> None:
@@ -78,8 +86,17 @@ def test_texts_that_look_like_names_are_admitted(order_id: str) -> None:
         (items({"amend": {}}), ["/items/0/amend", "/items/0"]),
         (items({**PLACE, "amend": {}}), ["/items/0/amend"]),
         (items({"place": None}, {"cancel": []}), ["/items/0/place", "/items/1/cancel"]),
-        (items({"cancel": {}}), ["/items/0/cancel/order_id"]),
+        (items({"cancel": {}}), ["/items/0/cancel"]),
         (items({"cancel": {"order_id": 3}}), ["/items/0/cancel/order_id"]),
+        (items({"cancel": {"order_id": None}}), ["/items/0/cancel/order_id"]),
+        (items({"cancel": {"symbol": "A"}}), ["/items/0/cancel"]),
+        (items({"cancel": NAME | {"order_id": "x"}}), ["/items/0/cancel"]),
+        (items({"cancel": NAME | {"symbol": "a"}}), ["/items/0/cancel/symbol"]),
+        (
+            items({"replace": {"client_order_id": "a-1", "price": 6}}, {"replace": NAME}),
+            ["/items/0/replace", "/items/1/replace"],
+        ),
+        (items(PLACE, {"replace": NAME | {"price": 6}}), ["/items/1/replace/client_order_id"]),
         (items({"place": without("client_order_id")}), ["/items/0/place/client_order_id"]),
         (items({"place": ORDER | {"client_order_id": None}}), ["/items/0/place/client_order_id"]),
         (items({"place": without("price")}), ["/items/0/place/price"]),
