@@ -130,7 +130,8 @@ def trades_of(outcome: Outcome) -> Sequence[ExecutedTrade]:
 
 
 def _trades(taker: Taking, index: int) -> list[ExecutedTrade]:
-    remaining = taker.remaining_quantity + sum(fill.quantity for fill in taker.fills)
+    # A list, because a generator would take longer than the rest.
+    remaining = taker.remaining_quantity + sum([fill.quantity for fill in taker.fills])
     trades: list[ExecutedTrade] = []
     for fill in taker.fills:
         remaining -= fill.quantity

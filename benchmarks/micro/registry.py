@@ -7,6 +7,7 @@ from typing import Final
 from msgspec import Struct
 
 from benchmarks.micro import (
+    applied,
     bare_book,
     codec,
     edge,
@@ -63,6 +64,7 @@ ENTRIES: Final = (
     _alone("reader.balance", "query of a balance", reader.balance_query),
     _alone("snapshot", "save and restore; ten client ids an order", snapshots.saving),
     _alone("edge", "each call of the gateway, no Kafka", edge.calls),
+    _alone("gateway.idle", "outcomes in a gateway without requests, no Kafka", applied.applying),
     BenchmarkEntry("sink.rows", "outcomes into PostgreSQL", sink.storing),
     BenchmarkEntry("kafka.matcher", "the matcher's process works off a log", kafka.matching),
     BenchmarkEntry("kafka.recovery", "a matcher replays its log", kafka.recovering),

@@ -12,7 +12,7 @@ from msgspec import Struct
 from schemas.executions import Expired, OrderAmended, OrderCancelled, PhaseSet
 from schemas.feed import TradeMessage
 from schemas.feed_requests import LAST_TRADES_MAX
-from schemas.outcome_steps import ExecutedTrade, MakerPrevented, Taking, is_parked, steps_of
+from schemas.outcome_steps import ExecutedTrade, MakerPrevented, Taking, is_parked
 from schemas.units import Side
 from services.feeds.candle_changes import CandleChanges
 from services.feeds.ticker_changes import TickerChanges
@@ -54,13 +54,13 @@ class MarketChanges:
         """Collect the changes of a batch that the views have applied."""
         offset = batch.first_command
         self.begins.setdefault(batch.partition, offset)
-        for outcome in batch.outcomes:
+        for outcome, steps in zip(batch.outcomes, batch.steps, strict=True):
             for expired in outcome.expired:
                 self._left(expired)
-            for step, trades in steps_of(outcome):
+            for step, trades in steps:
                 if isinstance(step, Taking):
                     self._took(step, trades, outcome.time, offset)
-                elif isinstance(step, OrderCancelled | MakerPrevented):
+                elif isinstance(step, (OrderCancelled, MakerPrevented)):
                     self._left(step)
                 elif isinstance(step, PhaseSet):
                     self._phase_set(step)

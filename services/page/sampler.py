@@ -14,7 +14,6 @@ from prometheus_client import Counter, Gauge
 
 from schemas.executions import OrderAccepted, OrderCancelled
 from schemas.operations import OperationsSample, ProcessState, StreamsState
-from schemas.outcome_steps import steps_of
 from services.reader.views import Views
 from services.runtime.clock import now_ms
 from services.runtime.kafka.execution_filter import Batch
@@ -56,8 +55,8 @@ class SecondSamples:
     def apply(self, batch: Batch) -> None:
         """Count a batch of outcomes."""
         self._commands += len(batch.outcomes)
-        for outcome in batch.outcomes:
-            for step, trades in steps_of(outcome):
+        for steps in batch.steps:
+            for step, trades in steps:
                 self._orders += type(step) is OrderAccepted
                 self._cancels += type(step) is OrderCancelled
                 self._trades += len(trades)

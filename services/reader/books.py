@@ -1,8 +1,10 @@
 """View of order books: price levels with their totals, from events alone.
 
-Pure. It holds no single order: each change comes with side and price.
+Pure. It holds no single order: each change comes with side and price. The levels of a side are
+sorted from its first query on: most books of a gateway are never read.
 """
 
+from collections.abc import Iterator
 from itertools import islice
 
 from sortedcontainers import SortedDict
@@ -20,12 +22,23 @@ class BookView:
 
     def __init__(self) -> None:
         self.sequence = 0
-        # Price to [total, orders].
-        self._bids: SortedDict = SortedDict()
-        self._asks: SortedDict = SortedDict()
+        # Price to [total, orders]: a dict, or a SortedDict after the first query.
+        self._bids: dict[int, list[int]] = {}
+        self._asks: dict[int, list[int]] = {}
 
-    def _side(self, side: Side) -> SortedDict:
+    def _side(self, side: Side) -> dict[int, list[int]]:
         return self._bids if side == "bid" else self._asks
+
+    def _best_first(self, side: Side, depth: int | None) -> Iterator[tuple[int, list[int]]]:
+        levels = self._side(side)
+        if not isinstance(levels, SortedDict):
+            levels = SortedDict(levels)
+            if side == "bid":
+                self._bids = levels
+            else:
+                self._asks = levels
+        prices = reversed(levels) if side == "bid" else iter(levels)
+        return ((price, levels[price]) for price in islice(prices, depth))
 
     def add(self, side: Side, price: int, quantity: int) -> None:
         """Add a resting order."""
@@ -57,9 +70,7 @@ class BookView:
 
     def levels(self, side: Side, depth: int | None = None) -> tuple[Level, ...]:
         """At most `depth` levels, or all, best price first."""
-        levels = self._side(side)
-        prices = reversed(levels) if side == "bid" else iter(levels)
-        return tuple(Level(price, *levels[price]) for price in islice(prices, depth))
+        return tuple(Level(price, *totals) for price, totals in self._best_first(side, depth))
 
     def depth(self, side: Side) -> int:
         """Number of levels of a side."""
@@ -67,6 +78,4 @@ class BookView:
 
     def best(self, side: Side, depth: int) -> list[LevelResource]:
         """At most `depth` levels, best price first."""
-        levels = self._side(side)
-        prices = reversed(levels) if side == "bid" else iter(levels)
-        return [LevelResource(price, *levels[price]) for price in islice(prices, depth)]
+        return [LevelResource(price, *totals) for price, totals in self._best_first(side, depth)]

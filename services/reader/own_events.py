@@ -19,7 +19,7 @@ _NO_TRADES: list[OrderTrade] = []
 
 
 class NumberedEvent(Struct, frozen=True, gc=False):
-    """An own event. `order` is a copy of the order behind the command; None: there is none.
+    """An own event. `order`: its state behind the command, a copy if open; None: there is none.
 
     `time` in milliseconds.
     """
@@ -64,8 +64,8 @@ class OwnEvents:
         if broker is None:
             broker = self._brokers[event.broker_id] = _Broker()
         sequence = broker.numbers[partition] = broker.numbers.get(partition, 0) + 1
-        if order is not None:
-            # Without its trades: later commands extend the list.
+        if order is not None and order.closed_reason is None:
+            # Later commands change it. Without its trades: they extend the list.
             order = structs.replace(order, trades=_NO_TRADES)
         numbered = NumberedEvent(partition, sequence, command, time, event, order)
         self.latest.append(numbered)

@@ -26,7 +26,7 @@ from schemas.executions import (
     Ticked,
 )
 from schemas.orders import OrderRecord, OrderTrade
-from schemas.outcome_steps import ExecutedTrade, MakerPrevented, Step, steps_of
+from schemas.outcome_steps import ExecutedTrade, MakerPrevented, Step
 from schemas.own_events import own_events_of
 from schemas.rest import BalanceResource, BookResource, PriceResource
 from schemas.units import TIMESTAMP_MS_MAX, ClosedReason, rfc3339
@@ -70,16 +70,15 @@ class Views:
         partition = batch.partition
         command = batch.first_command
         self.own_events.latest = []
-        for outcome in batch.outcomes:
-            time = outcome.time
+        for outcome, steps in zip(batch.outcomes, batch.steps, strict=True):
+            time, at = outcome.time, (partition, command)
             for expired in outcome.expired:
-                self._left(expired, "expired", (partition, command), time)
-            steps = steps_of(outcome)
+                self._left(expired, "expired", at, time)
             for step, trades in steps:
-                self._step(step, trades, (partition, command), time)
+                self._step(step, trades, at, time)
             for own in own_events_of(outcome, steps):
                 order = self._orders.get(own.order_id) if own.has_order else None
-                self.own_events.add(own, (partition, command), time, order)
+                self.own_events.add(own, at, time, order)
             command += 1
             self._clocks[partition] = time
         self._next_commands[partition] = command

@@ -19,6 +19,8 @@ RECORDS_MAX = 2_000
 PART_BYTES_MAX = 256 * 1024
 # Lists delivered and not yet processed; more would only use memory.
 LISTS_AHEAD_MAX = 4
+# Until the thread looks again whether the loop has processed one of them.
+AHEAD_WAIT_S = 0.005
 WAIT_S = 0.25
 
 Record = TypeVar("Record", bound=Sized)
@@ -42,7 +44,6 @@ class AsyncConsumer:
         self._failed = failed
         self._loop = asyncio.get_running_loop()
         self._stopping = threading.Event()
-        self._ahead = threading.Semaphore(LISTS_AHEAD_MAX)
         self._behind: dict[Partition, int] = {}
         # Written on the thread: the end of each partition when it was last read to its end, and
         # how many lists were passed on. Written on the loop: how many of them were processed.
@@ -92,14 +93,15 @@ class AsyncConsumer:
             self._loop.call_soon_threadsafe(self._fail, error)
 
     def _pass_on(self, messages: list[Message]) -> None:
-        while not self._stopping.is_set():
-            if self._ahead.acquire(timeout=WAIT_S):
-                self._passed += 1
-                self._loop.call_soon_threadsafe(self._hand_over, messages)
+        # A semaphore would cost both threads more for each list than all else here.
+        while self._passed - self._processed >= LISTS_AHEAD_MAX:
+            self._stopping.wait(AHEAD_WAIT_S)
+            if self._stopping.is_set():
                 return
+        self._passed += 1
+        self._loop.call_soon_threadsafe(self._hand_over, messages)
 
     def _hand_over(self, messages: list[Message]) -> None:
-        self._ahead.release()
         if self._stopping.is_set():
             return
         try:

@@ -31,6 +31,7 @@ from schemas.executions import (
     claim_offset,
     epoch_of,
 )
+from schemas.outcome_steps import Steps, steps_of
 from services.runtime.errors import BrokenLogError
 
 NO_EPOCH = -1
@@ -49,12 +50,21 @@ class FilterPosition(Struct, frozen=True):
     next_command: int = 0
 
 
-class Batch(Struct, frozen=True):
+class Batch(Struct, frozen=True, dict=True):
     """Outcomes that count; the nth belongs to the command at `first_command + n`."""
 
     partition: int
     first_command: int
     outcomes: tuple[Outcome, ...]
+
+    @property
+    def steps(self) -> tuple[Steps, ...]:
+        """The steps of each outcome, computed once for all parts of a process that read them."""
+        # The lock of a cached_property would take longer than the steps of one outcome.
+        known: dict[str, tuple[Steps, ...]] = vars(self)
+        if not known:
+            known["steps"] = tuple(map(steps_of, self.outcomes))
+        return known["steps"]
 
     def singly(self) -> "Iterator[Batch]":
         """A batch for each of its outcomes."""
