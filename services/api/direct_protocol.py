@@ -29,6 +29,8 @@ class DirectProtocol(HttpProtocol):
     """One connection of a server with hot calls."""
 
     calls: DirectCalls
+    # Those of all connections: some clients send the requests of many brokers through a few.
+    repeated: RepeatedHeaders
     # The date and other headers of every answer, as uvicorn has them and as bytes.
     _default_headers: tuple[list[tuple[bytes, bytes]] | None, bytes] = (None, b"")
     # True until the first request of a packet begins.
@@ -44,7 +46,6 @@ class DirectProtocol(HttpProtocol):
         """Begin a connection."""
         super().connection_made(transport)
         self._caller: Scope = {"client": self.client, "connection": self}
-        self._repeated = RepeatedHeaders()
 
     def connection_lost(self, exc: Exception | None) -> None:
         """End the connection, without leaving a reference cycle."""
@@ -65,13 +66,14 @@ class DirectProtocol(HttpProtocol):
         requests and stays there. False: the packet is anything else."""
         if (
             self._in_message
+            or not self.keyed
             or self._open
             or self._held
             or self.flow.write_paused
             or self.transport.is_closing()
         ):
             return False
-        request = self._repeated.find(data)
+        request = self.repeated.find(data)
         if request is None or len(request.target) > TARGET_BYTES_MAX:
             return False
         hot = self.calls.find(request.method, request.target)
@@ -141,7 +143,7 @@ class DirectProtocol(HttpProtocol):
         line = self.parser.get_method() + b" " + self.url
         self._begin(hot, headers, self._hot_body, keep_alive=keep_alive)
         if self.keyed:
-            self._repeated.remember(self._packet, line, headers, fields=len(self.headers))
+            self.repeated.remember(self._packet, line, headers, fields=len(self.headers))
 
     def _begin(
         self, hot: HotCall, headers: Mapping[str, str], body: bytes, *, keep_alive: bool = True
@@ -207,5 +209,6 @@ def direct_protocol(
         "spent_keyless": staticmethod(app.spent_keyless),
         "streams": streams,
         "calls": app.direct,
+        "repeated": RepeatedHeaders(),
     }
     return type("DirectProtocolOfEdge", (DirectProtocol,), parts)

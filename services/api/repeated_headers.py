@@ -1,4 +1,4 @@
-"""Header lines that a client repeats: their bytes were parsed before, so they are looked up. Pure.
+"""Header lines that clients repeat: their bytes were parsed before, so they are looked up. Pure.
 
 A client's requests differ in the request line and the body; between them it mostly sends the same
 bytes. The parser's result depends on these bytes alone, so it is kept for the newest of them.
@@ -9,8 +9,8 @@ from typing import Final
 
 from msgspec import Struct
 
-# Bounds on the blocks kept per connection. They differ, for example, in the Content-Length.
-BLOCKS_MAX: Final = 16
+# Bounds on the blocks kept. They differ, for example, in the key and the Content-Length.
+BLOCKS_MAX: Final = 4_096
 BLOCK_BYTES_MAX: Final = 1_024
 _LINE_END: Final = b"\r\n"
 _VERSION: Final = b"HTTP/1.1"
@@ -27,7 +27,7 @@ class RepeatedRequest(Struct, frozen=True):
 
 
 class RepeatedHeaders:
-    """The header lines of one connection's requests, with their parsed headers."""
+    """The header lines of an edge's requests, with their parsed headers."""
 
     __slots__ = ("_blocks",)
 

@@ -151,6 +151,18 @@ def test_connection_repeats_only_what_needs_no_parser(headers: list[bytes], unpa
     uvloop.run(scenario())
 
 
+def test_header_lines_of_another_connection_are_known_once_a_key_was_shown() -> None:
+    async def scenario() -> None:
+        app, _, _ = answering_edge()
+        kind = kinds(app)[1]
+        packet, other = (request(b"GET /a", b"", each, key=b"key") for each in (b"A: 1", b"A: 2"))
+        for packets, unparsed in (([packet], 0), ([packet], 0), ([other, packet], 1)):
+            seen, found = await ask_counting(app, kind, packets)
+            assert (seen.raw.count(b" 200 "), found) == (len(packets), unparsed)
+
+    uvloop.run(scenario())
+
+
 def test_revoked_key_in_repeated_header_lines_is_refused() -> None:
     async def scenario() -> None:
         app, directory, broker = answering_edge()
@@ -158,7 +170,7 @@ def test_revoked_key_in_repeated_header_lines_is_refused() -> None:
 
         class Revoking(kinds(app)[1]):  # type: ignore[misc]
             def _answer_repeated(self, data: bytes) -> bool:
-                if self._repeated.find(data) is not None:
+                if self.repeated.find(data) is not None:
                     directory.add(structs.replace(broker, revoked_at=1))
                 answered: bool = super()._answer_repeated(data)
                 return answered
