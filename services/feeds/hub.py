@@ -29,6 +29,7 @@ from services.feeds.messages import (
 from services.feeds.own_feed import OwnFeed
 from services.feeds.resuming import resumed
 from services.feeds.rota import Rota
+from services.feeds.slices import Slices
 from services.feeds.stored_trades import StoredTrades
 from services.feeds.subscriptions import Subscriptions
 from services.feeds.ticker_changes import EVERY
@@ -36,7 +37,6 @@ from services.reader.views import Views
 from services.runtime.clock import now_ms
 from services.runtime.metrics import (
     STREAM_CONFLATED,
-    STREAM_FLUSH_SECONDS,
     STREAM_MESSAGES,
     STREAM_SUBSCRIPTIONS,
     STREAMS_CUT,
@@ -50,8 +50,6 @@ TICKERS_S: Final = 1.0
 CANDLES_S: Final = 0.25
 # Of the first message about operations, one a second; the later ones come with the tickers.
 OPERATIONS_SAMPLES: Final = 600
-# Longest work of a flush before the loop turns.
-SLICE_S: Final = 0.002
 # Of all clients; beyond it those that wait for most are cut.
 WAITING_BYTES_MAX: Final = 64 * 1024 * 1024
 # Levels of the largest book that is sent as a whole, as in the public topic.
@@ -187,33 +185,33 @@ class FeedHub:
     async def flush(self) -> None:
         """Send all changes up to now, whole messages that are due, and heartbeats."""
         now_s = time.monotonic()
-        slice_end_s = now_s + SLICE_S
+        slices = Slices()
         # What these commands changed is sent by this flush at the latest.
         flushed = self._position()
         written: dict[FeedClient, None] = {}
         for symbol in self.changes.changed():
             self._send_changes(symbol, written)
-            slice_end_s = await self._turn(slice_end_s)
+            await slices.turn()
         if self._is_time(TICKERS_S, now_s):
-            slice_end_s = await self._send_tickers(written, slice_end_s)
+            await self._send_tickers(written, slices)
             if self._subscriptions.of(OPERATIONS):
                 self.conflate(OPERATIONS, self._operations(1), written)
         if self._is_time(CANDLES_S, now_s):
-            slice_end_s = await self._send_candles(written, slice_end_s)
-        slice_end_s = await self._send_all_due(written, slice_end_s)
+            await self._send_candles(written, slices)
+        await self._send_all_due(written, slices)
         for client in self.own.behind():
             # Each portion is written, which shows whether the client reads it.
             while self.own.advance(client) and not client.behind:
                 client.write_out()
-                slice_end_s = await self._turn(slice_end_s)
+                await slices.turn()
             written[client] = None
         self._flushed = flushed
         self._send_heartbeats(now_s, written)
         for client in written:
             client.write_out()
-            slice_end_s = await self._turn(slice_end_s)
+            await slices.turn()
         self._cut_slow(time.monotonic())
-        STREAM_FLUSH_SECONDS.observe(SLICE_S + time.monotonic() - slice_end_s)
+        slices.end()
 
     def _is_time(self, interval_s: float, now_s: float) -> bool:
         """True once per interval; each kind of message has an interval of its own."""
@@ -221,16 +219,6 @@ class FeedHub:
             return False
         self._next_s[interval_s] = now_s + interval_s
         return True
-
-    @staticmethod
-    async def _turn(slice_end_s: float) -> float:
-        """Let others run if the slice is over; the end of the present slice."""
-        now_s = time.monotonic()
-        if now_s < slice_end_s:
-            return slice_end_s
-        STREAM_FLUSH_SECONDS.observe(SLICE_S + now_s - slice_end_s)
-        await asyncio.sleep(0)
-        return time.monotonic() + SLICE_S
 
     def _send_changes(self, symbol: str, written: dict[FeedClient, None]) -> None:
         changes = self.changes.take(symbol)
@@ -266,7 +254,7 @@ class FeedHub:
             if client.due:
                 self._due[client] = None
 
-    async def _send_tickers(self, written: dict[FeedClient, None], slice_end_s: float) -> float:
+    async def _send_tickers(self, written: dict[FeedClient, None], slices: Slices) -> None:
         changed: list[TickerMessage] = []
         for ticker in self.changes.tickers.take():
             if ticker is not None:
@@ -274,12 +262,11 @@ class FeedHub:
                 subject = Subject("ticker", ticker.symbol)
                 if self._subscriptions.of(subject):
                     self.conflate(subject, frame_of(ticker), written)
-            slice_end_s = await self._turn(slice_end_s)
+            await slices.turn()
         if changed and self._subscriptions.of(ALL_TICKERS):
             self.conflate(ALL_TICKERS, tickers_of(changed), written)
-        return slice_end_s
 
-    async def _send_candles(self, written: dict[FeedClient, None], slice_end_s: float) -> float:
+    async def _send_candles(self, written: dict[FeedClient, None], slices: Slices) -> None:
         for symbol, interval, ended, running in self.changes.candles.take():
             subject = Subject("candles", symbol, interval=interval)
             if ended:
@@ -288,8 +275,7 @@ class FeedHub:
                 self._send_lossless(begun, b"".join(map(frame_of, ended)), written)
             if running is not None:
                 self.conflate(subject, frame_of(running), written)
-            slice_end_s = await self._turn(slice_end_s)
-        return slice_end_s
+            await slices.turn()
 
     def _send_trades(
         self, symbol: str, trades: list[TradeMessage], written: dict[FeedClient, None]
@@ -310,7 +296,7 @@ class FeedHub:
             client.send(frames)
             written[client] = None
 
-    async def _send_all_due(self, written: dict[FeedClient, None], slice_end_s: float) -> float:
+    async def _send_all_due(self, written: dict[FeedClient, None], slices: Slices) -> None:
         for client in list(self._due):
             for subject in sorted(client.due, key=lambda each: _ORDER.index(each.channel)):
                 if client.behind or client not in self._clients:
@@ -324,10 +310,9 @@ class FeedHub:
                     client.send(self._whole(subject, reason))
                     STREAM_MESSAGES.labels(subject.channel).inc()
                     written[client] = None
-                    slice_end_s = await self._turn(slice_end_s)
+                    await slices.turn()
             if not client.due:
                 self._due.pop(client, None)
-        return slice_end_s
 
     def _whole(self, subject: Subject, reason: Reason) -> bytes:
         """The present state of a subject; nothing where the client has it already."""

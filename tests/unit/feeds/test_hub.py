@@ -10,7 +10,7 @@ from schemas.commands import CancelAll, SetInstrument, SetPhase
 from schemas.instruments import InstrumentRules
 from schemas.units import Side
 from services.feeds import hub as hubs
-from services.feeds import known_trades
+from services.feeds import known_trades, slices
 from services.feeds.client import BACKLOG_BYTES_MAX, BEHIND_S_MAX, FeedClient, Subject
 from services.feeds.rota import TURNS
 from services.feeds.stored_trades import Stored
@@ -253,7 +253,7 @@ def test_heartbeats_of_many_clients_are_spread_over_their_interval() -> None:
 def test_position_of_a_heartbeat_has_only_commands_whose_changes_were_sent(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(hubs, "SLICE_S", 0.0)
+    monkeypatch.setattr(slices, "SLICE_S", 0.0)
     market = FeedMarket()
     output = subscribed(market, "book")[1]
 
@@ -301,7 +301,7 @@ def test_stop_sends_closing_to_every_client() -> None:
 def test_whole_books_for_one_client_leave_the_loop_in_between(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(hubs, "SLICE_S", 0.0)
+    monkeypatch.setattr(slices, "SLICE_S", 0.0)
     market = FeedMarket(symbols=450)
     client, output = subscribed(market, "book")
     market.flush()
@@ -341,7 +341,7 @@ def test_trades_that_are_sent_again_are_bounded_for_all_symbols_of_a_subscriptio
 
 @pytest.mark.parametrize("slice_s", [0.0, 60.0])
 def test_every_slice_of_a_flush_is_timed(monkeypatch: pytest.MonkeyPatch, slice_s: float) -> None:
-    monkeypatch.setattr(hubs, "SLICE_S", slice_s)
+    monkeypatch.setattr(slices, "SLICE_S", slice_s)
     market = FeedMarket()
     subscribed(market, "book", "trades", "ladder")
     market.trade(50)
@@ -353,6 +353,6 @@ def test_every_slice_of_a_flush_is_timed(monkeypatch: pytest.MonkeyPatch, slice_
     market.flush()
     elapsed_s = time.monotonic() - started_s
     # One that is never over, or one for each symbol and client.
-    slices = timed("count") - count
-    assert slices == 1 if slice_s else slices > len(market.symbols)
+    found = timed("count") - count
+    assert found == 1 if slice_s else found > len(market.symbols)
     assert 0 < timed("sum") - spent_s <= elapsed_s

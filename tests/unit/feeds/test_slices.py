@@ -1,0 +1,50 @@
+"""Slices of a flush: others run in between, and a long flush ends its pauses."""
+
+import asyncio
+import time
+
+import pytest
+
+from services.feeds import slices
+from services.feeds.slices import PAUSE_S, Slices
+
+TURNS = 20
+
+
+def turns_of_others(begun: Slices) -> int:
+    """Number of times that another task runs during `TURNS` turns of a flush."""
+    others = 0
+
+    async def other() -> None:
+        nonlocal others
+        while True:
+            others += 1
+            await asyncio.sleep(0)
+
+    async def flush() -> int:
+        task = asyncio.create_task(other())
+        for _ in range(TURNS):
+            await begun.turn()
+        task.cancel()
+        return others
+
+    return asyncio.run(flush())
+
+
+def test_work_within_a_slice_is_not_interrupted(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(slices, "SLICE_S", 60.0)
+    assert turns_of_others(Slices()) == 0
+
+
+def test_flush_pauses_between_its_slices(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(slices, "SLICE_S", 0.0)
+    monkeypatch.setattr(slices, "PAUSES_S", 60.0)
+    started_s = time.monotonic()
+    turns_of_others(Slices())
+    assert time.monotonic() - started_s >= TURNS * PAUSE_S
+
+
+def test_long_flush_turns_without_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(slices, "SLICE_S", 0.0)
+    monkeypatch.setattr(slices, "PAUSES_S", 0.0)
+    assert turns_of_others(Slices()) == TURNS
