@@ -55,7 +55,7 @@ class ExecutedTrade(Struct, frozen=True, gc=False):
 
 
 # In order, each with its trades in order.
-Steps = tuple[tuple[Step, Sequence[ExecutedTrade]], ...]
+Steps = tuple[tuple[Step, tuple[ExecutedTrade, ...]], ...]
 
 
 def steps_of(outcome: Outcome) -> Steps:
@@ -70,7 +70,7 @@ def steps_of(outcome: Outcome) -> Steps:
         if not isinstance(event, Taking) or not event.fills:
             return ((event, ()),)
         return ((event, _trades(event, 0)),)
-    steps: list[tuple[Step, Sequence[ExecutedTrade]]] = []
+    steps: list[tuple[Step, tuple[ExecutedTrade, ...]]] = []
     index = 0
     for step in (*outcome.before, *_singly(event), *outcome.after):
         trades = _trades(step, index) if isinstance(step, Taking) else ()
@@ -129,12 +129,13 @@ def trades_of(outcome: Outcome) -> Sequence[ExecutedTrade]:
     return [trade for _, trades in steps for trade in trades]
 
 
-def _trades(taker: Taking, index: int) -> list[ExecutedTrade]:
-    # A list, because a generator would take longer than the rest.
-    remaining = taker.remaining_quantity + sum([fill.quantity for fill in taker.fills])
+def _trades(taker: Taking, index: int) -> tuple[ExecutedTrade, ...]:
+    # Own events keep it: the garbage collector passes over a tuple of such objects, not a list.
+    fills, remaining = taker.fills, taker.remaining_quantity
+    if len(fills) == 1:
+        return (ExecutedTrade(fills[0], taker, remaining, index),)
     trades: list[ExecutedTrade] = []
-    for fill in taker.fills:
-        remaining -= fill.quantity
-        trades.append(ExecutedTrade(fill, taker, remaining, index))
-        index += 1
-    return trades
+    for number in range(len(fills) - 1, -1, -1):
+        trades.append(ExecutedTrade(fills[number], taker, remaining, index + number))
+        remaining += fills[number].quantity
+    return tuple(reversed(trades))

@@ -53,7 +53,7 @@ class OwnEvent(Struct, frozen=True, gc=False):
     broker_id: str
     order_id: str
     cause: Cause
-    trades: Sequence[ExecutedTrade] = ()
+    trades: tuple[ExecutedTrade, ...] = ()
     code: RefusalCode | None = None
     original_order_id: str | None = None
 
@@ -74,18 +74,18 @@ def own_events_of(outcome: Outcome, steps: Steps) -> Sequence[OwnEvent]:
         event = _of_step(*steps[0])
         return () if event is None else (event,)
     events = [OwnEvent(each.broker_id, each.order_id, "expired") for each in outcome.expired]
-    trades: list[ExecutedTrade] = []
-    for step, traded in steps:
-        event = _of_step(step, traded)
+    for step, trades in steps:
+        event = _of_step(step, trades)
         if event is not None:
             events.append(event)
-        trades.extend(traded)
-    if trades:
-        _add_makers(events, trades)
-    return events if len(steps) == 1 else _merged(events)
+    if len(steps) == 1:
+        _add_makers(events, steps[0][1])
+        return events
+    _add_makers(events, tuple(trade for _, trades in steps for trade in trades))
+    return _merged(events)
 
 
-def _of_step(step: Step, trades: Sequence[ExecutedTrade]) -> OwnEvent | None:
+def _of_step(step: Step, trades: tuple[ExecutedTrade, ...]) -> OwnEvent | None:
     match step:
         case OrderAccepted() | OrderAmended() | StopElected():
             return OwnEvent(step.broker_id, step.order_id, _cause_of(step), trades)
@@ -120,7 +120,7 @@ def _of_refusal(step: CommandRefused) -> OwnEvent | None:
     return OwnEvent(step.broker_id, step.order_id, "refused", (), step.code, original)
 
 
-def _add_makers(events: list[OwnEvent], trades: Sequence[ExecutedTrade]) -> None:
+def _add_makers(events: list[OwnEvent], trades: tuple[ExecutedTrade, ...]) -> None:
     if len(trades) == 1:
         fill = trades[0].fill
         events.append(OwnEvent(fill.maker_broker_id, fill.maker_order_id, "traded", trades))
@@ -130,7 +130,7 @@ def _add_makers(events: list[OwnEvent], trades: Sequence[ExecutedTrade]) -> None
     for trade in trades:
         makers.setdefault(trade.fill.maker_order_id, []).append(trade)
     for order_id, own in makers.items():
-        events.append(OwnEvent(own[0].fill.maker_broker_id, order_id, "traded", own))
+        events.append(OwnEvent(own[0].fill.maker_broker_id, order_id, "traded", tuple(own)))
 
 
 def _merged(events: list[OwnEvent]) -> list[OwnEvent]:
