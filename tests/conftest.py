@@ -8,7 +8,7 @@ import pytest
 
 from infra.broker import LocalKafka
 from infra.postgres import LocalPostgres
-from services.runtime.lifecycle import COLLECT_AFTER_OBJECTS
+from services.runtime.lifecycle import COLLECT_AFTER
 from tests.selection import LAST, TARGETS, left_out, shard_of
 from tests.support.exchange import Exchange, fresh_exchange
 from tests.support.servers import server_choice
@@ -58,7 +58,7 @@ def pytest_collection_finish(session: pytest.Session) -> None:
     # Where there are servers, tests drop Kafka clients in cycles, and each keeps one of the 1,024
     # thread-local keys of a process until it is collected.
     if target is not None and not target.servers:
-        gc.set_threshold(COLLECT_AFTER_OBJECTS)
+        gc.set_threshold(*COLLECT_AFTER)
     gc.enable()
 
 

@@ -16,7 +16,7 @@ from benchmarks.designs.api import DesignApi
 from benchmarks.designs.brokers import Brokers
 from benchmarks.designs.design import Design
 from services.api.messages import ProblemError, not_accepted
-from services.runtime.lifecycle import COLLECT_AFTER_OBJECTS
+from services.runtime.lifecycle import COLLECT_AFTER
 
 DATABASE_URL = "EXCHANGE_DATABASE_URL"
 ADMIN_KEY = "EXCHANGE_ADMIN_KEY"
@@ -46,7 +46,7 @@ def make_app(make_design: Callable[[AsyncConnectionPool], Design]) -> FastAPI:
         # As in the exchange's processes: existing objects are permanent, and messages have no
         # cycles.
         gc.freeze()
-        gc.set_threshold(COLLECT_AFTER_OBJECTS)
+        gc.set_threshold(*COLLECT_AFTER)
         yield
         await design.close()
         await pool.close()

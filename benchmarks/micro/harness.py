@@ -14,9 +14,9 @@ from msgspec import Struct
 
 from benchmarks.micro.report import Figure, figure
 from schemas.topology import Durability
-from services.runtime.lifecycle import COLLECT_AFTER_OBJECTS
+from services.runtime.lifecycle import COLLECT_AFTER
 
-GC_STATE = f"on, threshold {COLLECT_AFTER_OBJECTS:,} as in the services, collected before a repeat"
+GC_STATE = f"on, thresholds {COLLECT_AFTER} as in the services, collected before a repeat"
 
 
 class Measurement(NamedTuple):
@@ -125,7 +125,7 @@ def with_service_gc() -> Iterator[None]:
     """
     former, unfrozen = gc.get_threshold(), gc.get_freeze_count() == 0
     gc.freeze()
-    gc.set_threshold(COLLECT_AFTER_OBJECTS)
+    gc.set_threshold(*COLLECT_AFTER)
     try:
         yield
     finally:

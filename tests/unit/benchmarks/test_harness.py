@@ -13,7 +13,7 @@ from benchmarks.micro.harness import (
     with_service_gc,
 )
 from benchmarks.micro.report import Figure
-from services.runtime.lifecycle import COLLECT_AFTER_OBJECTS
+from services.runtime.lifecycle import COLLECT_AFTER
 
 
 def discard(_: str) -> None:
@@ -83,7 +83,7 @@ def test_garbage_collector_is_set_as_in_services_and_restored() -> None:
     try:
         with with_service_gc():
             assert gc.isenabled()
-            assert gc.get_threshold()[0] == COLLECT_AFTER_OBJECTS
+            assert gc.get_threshold() == COLLECT_AFTER
         assert gc.get_threshold() == (701, 11, 12)
         assert gc.get_freeze_count() == 0
     finally:
