@@ -81,14 +81,16 @@ class FeedClient:
         else:
             self._out.append(frame)
 
+    def takes(self, subject: Subject) -> bool:
+        """True if a change of a conflated channel is written; otherwise a whole message is due."""
+        return not self.behind and subject not in self.due
+
     def conflate(self, subject: Subject, frame: bytes) -> None:
         """Write a frame of a conflated channel; while behind, a whole one is due instead."""
-        if subject in self.due:
-            return
-        if self.behind:
-            self.due[subject] = "conflated"
-        else:
+        if self.takes(subject):
             self._out.append(frame)
+        else:
+            self.due.setdefault(subject, "conflated")
 
     def write_out(self) -> None:
         """Write what `send` and `conflate` collected, as one piece."""

@@ -232,9 +232,11 @@ class FeedHub:
             subscribers = self._subscriptions.of(subject)
             if not subscribers:
                 continue
-            if whole_book:
+            if whole_book or not any(client.takes(subject) for client in subscribers):
+                # A change that no client takes is not encoded.
                 for client in subscribers:
-                    self.request(client, subject, "conflated")
+                    client.due.setdefault(subject, "conflated")
+                    self._due[client] = None
                 continue
             if subject.depth == 0:
                 frame = delta_of(symbol, book, clock, phase, changes.book)

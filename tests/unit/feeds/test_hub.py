@@ -11,13 +11,14 @@ from schemas.instruments import InstrumentRules
 from schemas.units import Side
 from services.feeds import hub as hubs
 from services.feeds import known_trades, slices
-from services.feeds.client import BACKLOG_BYTES_MAX, BEHIND_S_MAX, FeedClient, Subject
+from services.feeds.client import FeedClient, Subject
 from services.feeds.rota import TURNS
 from services.feeds.stored_trades import Stored
 from tests.support.feed_market import ClientBook, FeedMarket, RecordingOutput
 from tests.support.reader_outcomes import ALICE
 
 SIDES: tuple[Side, Side] = ("bid", "ask")
+BOOK_TYPES = ("book_snapshot", "book_update")
 
 
 def books_of(market: FeedMarket, output: RecordingOutput) -> dict[str, ClientBook]:
@@ -136,55 +137,17 @@ def test_trade_precedes_the_book_change_of_its_command() -> None:
     assert types == ["trade"] * (len(types) - 1) + ["book_update"]
 
 
-def test_client_that_does_not_read_gets_whole_books_later_and_every_trade() -> None:
+@pytest.mark.parametrize("others", [0, 1])
+def test_change_before_the_first_snapshot_is_part_of_it(others: int) -> None:
     market = FeedMarket()
-    client, output = subscribed(market, "book", "trades")
-    market.trade(10)
+    for _ in range(others):
+        subscribed(market, "book")
     market.flush()
-    client.fall_behind(0.0)
-    writes = output.writes
-    for _ in range(10):
-        market.trade(5)
-        # The hub's clock is the machine's; a client that fell behind at 0 would be cut by it.
-        client._behind_since_s = time.monotonic()
-        market.flush()
-    assert output.writes == writes
-    client.catch_up()
+    late = subscribed(market, "book")[1]
+    market.trade(20)
     market.flush()
-    require_equal_books(market, output)
-    assert len(output.of_type("trade")) == len(market.trades)
-    assert "conflated" in {r for book in books_of(market, output).values() for r in book.snapshots}
-
-
-def test_client_behind_for_too_long_is_cut() -> None:
-    market = FeedMarket()
-    client, output = subscribed(market, "book")
-    client.fall_behind(time.monotonic() - BEHIND_S_MAX - 1)
-    market.flush()
-    assert output.cuts == [(hubs.SLOW_CONSUMER, "slow_consumer")]
-    assert len(market.hub) == 0
-    assert not market.hub.changes.books
-
-
-def test_client_with_too_large_a_backlog_is_cut() -> None:
-    market = FeedMarket()
-    client, output = subscribed(market, "trades")
-    client.fall_behind(time.monotonic())
-    client.send(b"x" * (BACKLOG_BYTES_MAX + 1))
-    market.flush()
-    assert output.cuts == [(hubs.SLOW_CONSUMER, "slow_consumer")]
-
-
-def test_clients_that_wait_for_too_much_together_are_cut_until_it_fits() -> None:
-    market = FeedMarket()
-    outputs = []
-    for share in (0.2, 0.7, 0.3):
-        client, output = subscribed(market, "trades")
-        client.fall_behind(time.monotonic())
-        output.held = int(share * hubs.WAITING_BYTES_MAX)
-        outputs.append(output)
-    market.flush()
-    assert [bool(output.cuts) for output in outputs] == [False, True, False]
+    found = [(each["symbol"], each.get("reason")) for each in late.of_type(*BOOK_TYPES)]
+    assert sorted(found) == [(symbol, "subscribed") for symbol in market.symbols]
 
 
 def test_book_without_subscribers_keeps_no_changes() -> None:
@@ -267,16 +230,6 @@ def test_position_of_a_heartbeat_has_only_commands_whose_changes_were_sent(
     asyncio.run(flush_with_commands_in_between())
     (beat,) = output.of_type("heartbeat")
     assert (beat["position"], market.offset > 1) == ("1", True)
-
-
-def test_client_that_falls_behind_while_it_closes_is_forgotten() -> None:
-    market = FeedMarket()
-    client, output = subscribed(market, "book")
-    market.hub.remove(client)
-    client.fall_behind(time.monotonic() - BEHIND_S_MAX - 1)
-    market.flush()
-    assert not market.hub._behind
-    assert output.cuts == []
 
 
 def test_one_flush_writes_once_to_each_client() -> None:
