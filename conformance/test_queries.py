@@ -96,7 +96,7 @@ def test_fills_are_the_brokers_own_sides_of_trades(market: Market) -> None:
 
 
 def test_orders_of_a_broker_are_listed_by_state_and_client_order_id(market: Market) -> None:
-    """Each broker sees its own orders, in pages, each once, by state and by client order id."""
+    """Each broker sees its own orders, in pages, each once, with the number of their trades."""
     market.require("/orders", "get")
     symbol, (trader, other) = market.symbol(), market.traders(2)
     orders = [
@@ -115,6 +115,13 @@ def test_orders_of_a_broker_are_listed_by_state_and_client_order_id(market: Mark
     expect("one by its client order id", [orders[2]], lambda: found(trader, "&client_order_id=o-2"))
     assert found(trader, "&client_order_id=o-9") == [], "expected no order of an unused id"
     assert found(other, "") == [], "expected no orders of a broker that has sent none"
+    other.sell(symbol, 1, 100)
+
+    def counts() -> list[int]:
+        path = f"/orders?symbol={symbol}&limit=2"
+        return [order["trades_count"] for order in listed(trader, path, "orders")]
+
+    expect("the number of trades of each", [1, 0, 0], counts)
 
 
 def test_candles_sum_the_trades_of_their_interval(market: Market) -> None:

@@ -49,8 +49,8 @@ class OrderRecord(Struct, gc=False):
 
     `time_in_force` None is the default of the order type. `triggered_at`: when a trade elected the
     order with a stop price. Of an iceberg order, `display_quantity` is the size of its next slice
-    (0: all) and `displayed_quantity` its visible quantity while it rests. `trades` are in order
-    of execution; `older_trades` came before them and are not in memory.
+    (0: all) and `displayed_quantity` its visible quantity while it rests. `trades` are the newest
+    of `trades_count`, in order of execution; the older ones are not in memory.
     """
 
     order_id: str
@@ -76,8 +76,8 @@ class OrderRecord(Struct, gc=False):
     display_quantity: int | None
     displayed_quantity: int | None
     self_trade_prevention: SelfTradePrevention | None
+    trades_count: int
     trades: list[OrderTrade]
-    older_trades: int = 0
 
     @classmethod
     def accepted(cls, event: OrderAccepted, time: int) -> "OrderRecord":
@@ -107,6 +107,7 @@ class OrderRecord(Struct, gc=False):
             None,  # display_quantity
             None,  # displayed_quantity
             None,  # self_trade_prevention
+            0,  # trades_count
             [],
         )
         if type(event) is OrderEntered:
@@ -120,6 +121,11 @@ class OrderRecord(Struct, gc=False):
         for fill in event.fills:
             record._trade(fill, fill.maker_broker_id, time)
         return record
+
+    @property
+    def older_trades(self) -> int:
+        """The number of trades that are not in memory."""
+        return self.trades_count - len(self.trades)
 
     @property
     def is_outside_book(self) -> bool:
@@ -168,7 +174,6 @@ class OrderRecord(Struct, gc=False):
         """Leave out trades up to this one, which PostgreSQL has, but keep those that are shown."""
         while len(self.trades) > TRADES_SHOWN_MAX and self.trades[0].trade_id <= trade_id:
             self.trades.pop(0)
-            self.older_trades += 1
 
     def closed(self, reason: ClosedReason, time: int) -> None:
         """Close the order; its remaining quantity is not filled."""
@@ -178,6 +183,7 @@ class OrderRecord(Struct, gc=False):
 
     def _trade(self, fill: Fill, counterparty: str, time: int) -> None:
         self.filled_value += fill.price * fill.quantity
+        self.trades_count += 1
         self.trades.append(OrderTrade(fill.trade_id, fill.price, fill.quantity, counterparty, time))
 
     def resource(self) -> OrderResource:
@@ -202,7 +208,7 @@ class OrderRecord(Struct, gc=False):
             rfc3339(self.created_at),
             rfc3339(self.updated_at),
             [trade.resource() for trade in self.trades[-TRADES_SHOWN_MAX:]],
-            self.older_trades + len(self.trades),
+            self.trades_count,
             self.time_in_force or default_time_in_force(self.order_type, self.stop_price),
             self.post_only,
             self.minimum_quantity,
@@ -242,4 +248,5 @@ class OrderRecord(Struct, gc=False):
             display_quantity=self.display_quantity,
             displayed_quantity=self.displayed_quantity,
             self_trade_prevention=self.self_trade_prevention or "none",
+            trades_count=self.trades_count,
         )

@@ -118,7 +118,7 @@ class FillsResource(Struct, frozen=True):
 
 
 class OrderSummary(Struct, frozen=True):
-    """An order in its present state, without its trades."""
+    """An order in its present state, with the number of its trades instead of the trades."""
 
     order_id: str
     id: str
@@ -144,6 +144,7 @@ class OrderSummary(Struct, frozen=True):
     display_quantity: int | None
     displayed_quantity: int | None
     self_trade_prevention: SelfTradePreventionChoice
+    trades_count: int
 
 
 class OrdersResource(Struct, frozen=True):

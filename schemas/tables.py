@@ -7,7 +7,7 @@ grants to read from `readers`.
 from msgspec import Struct
 
 # The newest migration in `services/sink/migrations`. A reader refuses tables of any other version.
-SCHEMA_VERSION = 17
+SCHEMA_VERSION = 18
 
 # In `Table.readers`: every column.
 ALL: tuple[str, ...] = ()
@@ -145,6 +145,7 @@ ORDERS = Table(
         "display_quantity",
         "displayed_quantity",
         "self_trade_prevention",
+        "trades_count",
     ),
     writers=("sink", "operator"),
     readers={**_VIEWS, "sink": ALL, "operator": ALL},

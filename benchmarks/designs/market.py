@@ -227,6 +227,7 @@ class DesignMarket:
             for order, other in ((taker, maker), (maker, taker)):
                 order.trades.append(OrderTrade(trade_id, price, quantity, other.broker_id, now_ms))
                 order.filled_value += price * quantity
+                order.trades_count += 1
                 order.remaining_quantity -= quantity
                 order.updated_at = now_ms
             if maker.remaining_quantity == 0:

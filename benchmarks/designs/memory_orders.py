@@ -79,6 +79,7 @@ def _order(broker_id: str, wanted: OrderRequest, moment: int) -> DesignOrder:
         display_quantity=None,
         displayed_quantity=None,
         self_trade_prevention=None,
+        trades_count=0,
         trades=[],
         arrival=0,
     )

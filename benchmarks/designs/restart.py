@@ -55,6 +55,7 @@ async def load_all(market: DesignMarket, pool: AsyncConnectionPool) -> None:
 
 
 def _add_trade(order: DesignOrder, trade: DesignTrade, other: str) -> None:
+    order.trades_count += 1
     order.trades.append(
         OrderTrade(trade.trade_id, trade.price, trade.quantity, other, trade.executed_at)
     )
@@ -85,5 +86,6 @@ def _order(**columns: Any) -> DesignOrder:
         display_quantity=None,
         displayed_quantity=None,
         self_trade_prevention=None,
+        trades_count=0,
         **columns,
     )

@@ -32,7 +32,9 @@ _SELECT_ORDERS: LiteralString = (
     " extract(epoch FROM updated_at) * 1000 AS updated_at,"
     " partition, command_offset, time_in_force, post_only, minimum_quantity, stop_price,"
     " display_quantity, extract(epoch FROM triggered_at) * 1000 AS triggered_at,"
-    " displayed_quantity, self_trade_prevention FROM orders"
+    " displayed_quantity, self_trade_prevention, coalesce(trades_count,"
+    " (SELECT count(*) FROM trades WHERE buy_order_id = orders.id)"
+    " + (SELECT count(*) FROM trades WHERE sell_order_id = orders.id)) AS trades_count FROM orders"
 )
 _SELECT_TRADES: LiteralString = (
     "SELECT id::text, buy_order_id::text, sell_order_id::text, buy_broker_id::text,"

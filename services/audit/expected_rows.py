@@ -38,6 +38,7 @@ def order_row(state: OrderState, partition: int) -> Row:
         state.triggered_at,
         state.displayed,
         event.self_trade_prevention if isinstance(event, OrderEntered) else None,
+        state.trades_count,
     )
 
 

@@ -47,6 +47,7 @@ class OrderState(Struct):
     triggered_at: int | None = None
     displayed: int | None = None
     """The part of an open iceberg order that the book shows."""
+    trades_count: int = 0
     carried: bool = False
     """Open where the audit begins: `accepted` then has what was left of the order there."""
     end: int | None = None
@@ -314,6 +315,7 @@ class Ledger:
         taker.remaining -= fill.quantity
         taker.filled += fill.quantity
         taker.filled_value += value
+        taker.trades_count += 1
         self._totals.pays(event.broker_id, event.side, value)
         self._validity.checked += 1
         if event.valid_until is not None and event.valid_until <= time:
@@ -333,6 +335,7 @@ class Ledger:
         maker.remaining -= fill.quantity
         maker.filled += fill.quantity
         maker.filled_value += fill.price * fill.quantity
+        maker.trades_count += 1
         maker.updated_at = time
         maker.displayed = fill.maker_displayed_quantity
         self._totals.pays(resting.broker_id, resting.side, fill.price * fill.quantity)

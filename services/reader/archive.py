@@ -24,7 +24,9 @@ SELECT_ORDERS: LiteralString = """
         (extract(epoch FROM valid_until) * 1000)::bigint, client_order_id, closed_reason,
         time_in_force, post_only, minimum_quantity, stop_price,
         (extract(epoch FROM triggered_at) * 1000)::bigint, display_quantity, displayed_quantity,
-        self_trade_prevention
+        self_trade_prevention, coalesce(trades_count,
+            (SELECT count(*) FROM trades WHERE buy_order_id = orders.id)
+            + (SELECT count(*) FROM trades WHERE sell_order_id = orders.id))
     FROM orders
 """
 _ORDER = SELECT_ORDERS + " WHERE id = %s"
@@ -39,10 +41,6 @@ _TRADES: LiteralString = """
         (SELECT *, buy_broker_id AS counterparty FROM trades
          WHERE sell_order_id = %(order_id)s AND id < %(before)s ORDER BY id DESC LIMIT %(limit)s)
     ) AS sides ORDER BY id DESC LIMIT %(limit)s
-"""
-_TRADES_TOTAL: LiteralString = """
-    SELECT (SELECT count(*) FROM trades WHERE buy_order_id = %(order_id)s)
-        + (SELECT count(*) FROM trades WHERE sell_order_id = %(order_id)s)
 """
 # Above every id.
 _NEWEST = "ffffffff-ffff-ffff-ffff-ffffffffffff"
@@ -79,12 +77,7 @@ class Archive:
             if row is None:
                 return None
             trades = await _trades(connection, order_id, _NEWEST, TRADES_SHOWN_MAX)
-            older = 0
-            if len(trades) == TRADES_SHOWN_MAX:
-                counted = await connection.execute(_TRADES_TOTAL, {"order_id": order_id})
-                (total,) = await counted.fetchone() or (len(trades),)
-                older = int(total) - len(trades)
-            fields = [*row, trades[::-1], older]
+            fields = [*row, trades[::-1]]
             return OrderRecord(*fields)
 
         return await self.ask(question)

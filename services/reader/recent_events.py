@@ -82,10 +82,12 @@ class RecentOutcomes:
                     ids.add(event.order_id)
         return ids - placed
 
-    def progress(self) -> tuple[Counter[str], Counter[str], set[str]]:
-        """Quantity and value by order that these commands filled, and the stops they elected."""
+    def progress(self) -> tuple[Counter[str], Counter[str], Counter[str], set[str]]:
+        """Quantity and value by order that these commands filled, the numbers of fills, and the
+        stops they elected."""
         filled: Counter[str] = Counter()
         value: Counter[str] = Counter()
+        fills: Counter[str] = Counter()
         elected: set[str] = set()
         for step, trades in (each for outcome in self.outcomes for each in steps_of(outcome)):
             if isinstance(step, StopElected):
@@ -94,7 +96,8 @@ class RecentOutcomes:
                 for order_id in (trade.taker.order_id, trade.fill.maker_order_id):
                     filled[order_id] += trade.fill.quantity
                     value[order_id] += trade.fill.quantity * trade.fill.price
-        return filled, value, elected
+                    fills[order_id] += 1
+        return filled, value, fills, elected
 
 
 def restored(
@@ -107,7 +110,7 @@ def restored(
     """
     earlier = Views()
     for part in recent:
-        filled, value, elected = part.progress()
+        filled, value, fills, elected = part.progress()
         for order_id in sorted(part.changed()):
             record = views.order(order_id) or closed.get(order_id)
             if record is not None:
@@ -118,6 +121,7 @@ def restored(
                     displayed_quantity=_any_slice(record),
                     closed_reason=None,
                     triggered_at=None if order_id in elected else record.triggered_at,
+                    trades_count=record.trades_count - fills[order_id],
                     trades=[],
                 )
                 earlier.restore_symbol(record.symbol, part.partition, 0)

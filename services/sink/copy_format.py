@@ -14,11 +14,12 @@ ORDER_COLUMNS = (
     "id, broker_id, document_number, client_order_id, symbol, side, order_type, price, quantity, "
     "remaining_quantity, filled_value, valid_until, closed_reason, created_at, updated_at, "
     "partition, command_offset, time_in_force, post_only, minimum_quantity, "
-    "stop_price, triggered_at, display_quantity, displayed_quantity, self_trade_prevention"
+    "stop_price, triggered_at, display_quantity, displayed_quantity, self_trade_prevention, "
+    "trades_count"
 )
 CHANGE_COLUMNS = (
-    "id, remaining_quantity, filled_value, closed_reason, updated_at, price, quantity, "
-    "valid_until, triggered_at, stop_price, display_quantity, displayed_quantity"
+    "id, remaining_quantity, filled_value, trades_count, closed_reason, updated_at, price, "
+    "quantity, valid_until, triggered_at, stop_price, display_quantity, displayed_quantity"
 )
 TRADE_COLUMNS = (
     "id, buy_order_id, sell_order_id, buy_broker_id, sell_broker_id, symbol, price, quantity, "
@@ -51,7 +52,8 @@ def order_line(new: NewOrder) -> str:
         f"{order.minimum_quantity or _NULL}\t{order.stop_price or _NULL}\t"
         f"{_NULL if order.triggered_at is None else _instant(order.triggered_at)}\t"
         f"{_NULL if order.display_quantity is None else order.display_quantity}\t"
-        f"{order.displayed_quantity or _NULL}\t{order.self_trade_prevention or _NULL}\n"
+        f"{order.displayed_quantity or _NULL}\t{order.self_trade_prevention or _NULL}\t"
+        f"{order.trades_count}\n"
     )
 
 
@@ -60,6 +62,7 @@ def change_line(order_id: str, change: OrderChange) -> str:
     valid_until = _NULL if change.valid_until is None else _instant(change.valid_until)
     return (
         f"{order_id}\t{change.remaining_quantity}\t{change.filled_value}\t"
+        f"{change.trades_count}\t"
         f"{change.closed_reason or _NULL}\t{_instant(change.updated_at)}\t"
         f"{change.price or _NULL}\t{change.quantity or _NULL}\t{valid_until}\t"
         f"{_NULL if change.triggered_at is None else _instant(change.triggered_at)}\t"

@@ -44,13 +44,14 @@ class NewOrder(Struct, frozen=True):
 class OrderChange(Struct):
     """Change of an order that an earlier run accepted.
 
-    `filled_value` is what this run adds; the other fields are the state at the run's end. Of the
-    fields behind `closed_reason`, None stays what the row has.
+    `filled_value` and `trades_count` are what this run adds; the other fields are the state at the
+    run's end. Of the fields behind `closed_reason`, None stays what the row has.
     """
 
     remaining_quantity: int
     updated_at: int
     filled_value: int = 0
+    trades_count: int = 0
     closed_reason: ClosedReason | None = None
     price: int | None = None
     quantity: int | None = None
@@ -183,6 +184,7 @@ class Rows:
         change.display_quantity = event.display_quantity
         change.displayed_quantity = event.displayed_quantity
         change.filled_value += sum(fill.price * fill.quantity for fill in event.fills)
+        change.trades_count += len(event.fills)
 
     def _elected(self, step: StopElected, partition: int, time: int) -> None:
         self.book_sequences[partition, step.symbol] = step.book_sequence
@@ -192,6 +194,7 @@ class Rows:
             return
         change = self._change(step.order_id, step.remaining_quantity, time)
         change.filled_value += sum(fill.price * fill.quantity for fill in step.fills)
+        change.trades_count += len(step.fills)
         change.closed_reason, change.triggered_at = step.closed_reason, time
 
     def _sum(self, fill: Fill, taker: Taking) -> None:
@@ -238,6 +241,7 @@ class Rows:
             return
         change = self._change(fill.maker_order_id, fill.maker_remaining_quantity, time)
         change.filled_value += fill.price * fill.quantity
+        change.trades_count += 1
         change.displayed_quantity = fill.maker_displayed_quantity
         if fill.maker_remaining_quantity == 0:
             change.closed_reason = "filled"

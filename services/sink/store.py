@@ -93,9 +93,9 @@ class Store:
         try:
             self._execute(
                 "CREATE TEMPORARY TABLE order_changes (id uuid, remaining_quantity bigint,"
-                " filled_value numeric, closed_reason text, updated_at timestamptz, price bigint,"
-                " quantity bigint, valid_until timestamptz, triggered_at timestamptz,"
-                " stop_price bigint,"
+                " filled_value numeric, trades_count bigint, closed_reason text,"
+                " updated_at timestamptz, price bigint, quantity bigint, valid_until timestamptz,"
+                " triggered_at timestamptz, stop_price bigint,"
                 " display_quantity bigint, displayed_quantity bigint) ON COMMIT DELETE ROWS"
             )
             row = self._execute(
@@ -231,6 +231,8 @@ class Store:
         changed = self._execute(
             "UPDATE orders o SET remaining_quantity = c.remaining_quantity,"
             " filled_value = o.filled_value + c.filled_value,"
+            # NULL stays: of an earlier version's order the trades are counted.
+            " trades_count = o.trades_count + c.trades_count,"
             " closed_reason = c.closed_reason, updated_at = c.updated_at,"
             " price = coalesce(c.price, o.price), quantity = coalesce(c.quantity, o.quantity),"
             " valid_until = coalesce(c.valid_until, o.valid_until),"

@@ -81,10 +81,8 @@ SOME_ROW = {
         ("UPDATE orders SET price = price + 1 WHERE id = ONE_ORDER", "stored_orders"),
         ("UPDATE orders SET document_number = '0' WHERE id = ONE_ORDER", "stored_orders"),
         ("UPDATE orders SET client_order_id = NULL WHERE id = ONE_ORDER", "stored_orders"),
-        (
-            "UPDATE orders SET filled_value = filled_value + 1 WHERE id = ONE_ORDER",
-            "stored_orders",
-        ),
+        ("UPDATE orders SET filled_value = 12345678 WHERE id = ONE_ORDER", "stored_orders"),
+        ("UPDATE orders SET trades_count = 12345678 WHERE id = ONE_ORDER", "stored_orders"),
         (
             "UPDATE orders SET updated_at = updated_at + '1 ms' WHERE id = ONE_ORDER",
             "stored_orders",

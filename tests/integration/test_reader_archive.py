@@ -9,6 +9,8 @@ import pytest
 from schemas import ids
 from services.reader.archive import _TRADES, Archive
 from services.reader.errors import ArchiveUnavailableError
+from services.reader.list_archive import ListArchive
+from services.reader.overlay import Span
 from services.runtime.kafka.execution_filter import FilterPosition
 from services.runtime.kafka.topic_identity import LogIdentity
 from services.runtime.postgres.pool import ANSWER_TIMEOUT_S
@@ -16,7 +18,7 @@ from services.sink.migrate import migrate
 from services.sink.rows import Rows
 from services.sink.store import Move, Store
 from tests.support.query_plans import read_by
-from tests.support.reader_outcomes import T0, much_traded, oid, sweep
+from tests.support.reader_outcomes import ALICE, T0, much_traded, oid, sweep
 from tests.support.servers import DatabaseServer
 
 BACK_WITHIN_S = 10.0
@@ -64,11 +66,17 @@ def test_archive_reads_the_newest_trades_and_pages_of_older_ones(
         one = await archive.order(oid(2))
         assert one is not None
         assert ([trade.trade_id for trade in one.trades], one.older_trades) == (every[:1], 0)
+        stored = await ListArchive(archive).orders(ALICE, None, Span(None, None, True, 500))
+        assert {order.order_id: order.trades_count for order in stored.orders}[oid(1)] == 250
         page = await archive.trades(oid(1), every[150], 60)
         assert [trade.trade_id for trade in page] == every[90:150][::-1]
         assert await archive.trades(oid(1), every[0], 60) == []
         await archive.close()
 
+    asyncio.run(check())
+    with psycopg.connect(url) as connection:
+        # As an earlier version of the sink stored them.
+        connection.execute("UPDATE orders SET trades_count = NULL")
     asyncio.run(check())
 
 

@@ -47,6 +47,7 @@ ALL = [
     "0015_icebergs.sql",
     "0016_self_trade_prevention.sql",
     "0017_day_orders.sql",
+    "0018_trades_count.sql",
 ]
 
 

@@ -168,6 +168,7 @@ def _check_tables(tables: Tables, expected: Sequence[Outcome]) -> None:
         order_id: StoredOrder(
             new.record.remaining_quantity,
             new.record.filled_value,
+            new.record.trades_count,
             new.record.closed_reason,
             new.record.updated_at,
         )

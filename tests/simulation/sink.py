@@ -22,6 +22,7 @@ class StoredOrder(Struct):
 
     remaining_quantity: int
     filled_value: int
+    trades_count: int
     closed_reason: ClosedReason | None
     updated_at: int
 
@@ -49,6 +50,7 @@ class Tables:
             self.orders[order_id] = StoredOrder(
                 record.remaining_quantity,
                 record.filled_value,
+                record.trades_count,
                 record.closed_reason,
                 record.updated_at,
             )
@@ -60,6 +62,7 @@ class Tables:
             order = self.orders[order_id]
             order.remaining_quantity = change.remaining_quantity
             order.filled_value += change.filled_value
+            order.trades_count += change.trades_count
             order.closed_reason = change.closed_reason
             order.updated_at = change.updated_at
 

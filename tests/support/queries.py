@@ -59,10 +59,10 @@ SENDER = webhooks.SESSION
 _ids = [event_id(n) for n in range(ROWS - BATCH, ROWS)]
 _order_changes = (
     "CREATE TEMPORARY TABLE order_changes (id uuid, remaining_quantity bigint,"
-    " filled_value numeric, closed_reason text, updated_at timestamptz, price bigint,"
-    " quantity bigint, valid_until timestamptz, triggered_at timestamptz, stop_price bigint,"
-    " display_quantity bigint, displayed_quantity bigint)",
-    f"INSERT INTO order_changes SELECT id, 40, 1, NULL, now() FROM orders"  # noqa: S608
+    " filled_value numeric, trades_count bigint, closed_reason text, updated_at timestamptz,"
+    " price bigint, quantity bigint, valid_until timestamptz, triggered_at timestamptz,"
+    " stop_price bigint, display_quantity bigint, displayed_quantity bigint)",
+    f"INSERT INTO order_changes SELECT id, 40, 1, 1, NULL, now() FROM orders"  # noqa: S608
     f" WHERE closed_reason IS NULL ORDER BY id LIMIT {BATCH}",
 )
 _key = {"broker_id": BUSY, "event_id": event_id(10), "kind": "bid"}
@@ -112,9 +112,6 @@ CASES: dict[str, Sequence[Case]] = {
             rows_max=4 * PAGE,
             sorts="the page of each side",
         )
-    ],
-    "reader.archive: SELECT (SELECT count(*) FROM trades WHERE buy_": [
-        Case(session=GATEWAY, parameters={"order_id": BIG}, rows_max=BIG_TRADES + FEW)
     ],
     "reader.list_archive: SELECT sequence, id::text, price, quantity, ag": [
         Case(

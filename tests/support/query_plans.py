@@ -57,10 +57,11 @@ _FILL = (
     # Every 100th order is open; each is the buyer of one trade and the seller of another.
     "INSERT INTO orders (id, broker_id, document_number, symbol, side, order_type, price, quantity,"
     " remaining_quantity, filled_value, closed_reason, created_at, updated_at, partition,"
-    " command_offset, client_order_id) SELECT pg_temp.id(n), pg_temp.broker(1 + n %% 1000), '1',"
+    " command_offset, trades_count, client_order_id)"
+    " SELECT pg_temp.id(n), pg_temp.broker(1 + n %% 1000), '1',"
     " 'S' || 1 + n %% %(symbols)s, 'bid', 'limit', 100, 100,"
     " CASE WHEN n %% 100 = 0 THEN 50 ELSE 0 END, 1,"
-    " CASE WHEN n %% 100 <> 0 THEN 'filled' END, pg_temp.at(n), pg_temp.at(n), n %% 2, n,"
+    " CASE WHEN n %% 100 <> 0 THEN 'filled' END, pg_temp.at(n), pg_temp.at(n), n %% 2, n, 2,"
     " CASE WHEN n %% 3 = 0 THEN 'c' END FROM generate_series(1, %(rows)s) n",
     "INSERT INTO trades SELECT pg_temp.id(n), pg_temp.id(n), pg_temp.id(n - 1),"
     " pg_temp.broker(1 + n %% 1000), pg_temp.broker(1 + (n - 1) %% 1000),"

@@ -38,6 +38,7 @@ def order_of(command: PlaceOrder, now_ms: int) -> DesignOrder:
         display_quantity=None,
         displayed_quantity=None,
         self_trade_prevention=None,
+        trades_count=0,
         trades=[],
         arrival=0,
     )

@@ -84,7 +84,7 @@ def test_rows_have_display_and_displayed_quantity() -> None:
     first, *more = outcomes(*TEXTS)
     rows = Rows()
     rows.add(Batch(0, 0, (first,)))
-    assert order_line(rows.new["a1"]).endswith("\t10\t10\t\\N\n")
+    assert order_line(rows.new["a1"]).endswith("\t10\t10\t\\N\t0\n")
     ends = []
     for count in (1, 2, 3):
         rows = Rows()

@@ -159,6 +159,7 @@ def test_order_of_a_name_is_the_first_of_the_list_also_after_it_left_memory(api:
     stored = asyncio.run(api.orders.named(CAROL, "PETR4", "c-3"))
     assert stored is not None
     assert to_builtins(stored.summary()) == listed
+    assert (listed["trades_count"], "trades" in listed) == (2, False)
     assert asyncio.run(api.orders.named(CAROL, "VALE3", "c-3")) is None
     api.stored.away = True
     with pytest.raises(ProblemError, match="cannot be read"):

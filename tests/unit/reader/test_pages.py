@@ -32,8 +32,8 @@ def archived(bench: ReaderBench) -> ReaderBench:
     record = bench.views.order(oid(1))
     assert record is not None
     made = ReaderBench()
-    newest, older = record.trades[-TRADES_SHOWN_MAX:], TRADES - TRADES_SHOWN_MAX
-    made.archive.orders[oid(1)] = structs.replace(record, trades=newest, older_trades=older)
+    newest = record.trades[-TRADES_SHOWN_MAX:]
+    made.archive.orders[oid(1)] = structs.replace(record, trades=newest)
     made.archive.every[oid(1)] = record.trades
     return made
 

@@ -95,11 +95,11 @@ def test_rows_have_mode_and_reason_of_new_and_of_earlier_orders() -> None:
     found = outcomes(PREVENTED)
     all_at_once.add(Batch(0, 0, found))
     assert all_at_once.new["b1"].record.closed_reason == "self_trade"
-    assert order_line(all_at_once.new["b2"]).endswith("\tcancel_maker\n")
+    assert order_line(all_at_once.new["b2"]).endswith("\tcancel_maker\t1\n")
     later.add(Batch(0, 3, found[3:]))
     change = later.changed["b1"]
     assert (change.closed_reason, change.remaining_quantity) == ("self_trade", 5)
-    assert change_line("b1", change).split("\t")[3] == "self_trade"
+    assert change_line("b1", change).split("\t")[4] == "self_trade"
     assert later.own_events == {(0, "bob"): 2, (0, "ann"): 1}
 
 

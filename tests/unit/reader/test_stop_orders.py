@@ -79,7 +79,8 @@ def test_election_of_an_earlier_stop_changes_its_row() -> None:
     rows.add(Batch(0, 4, batch.outcomes[4:]))
     change = rows.changed["b1"]
     assert (change.remaining_quantity, change.filled_value, change.triggered_at) == (1, 424, 4)
-    assert change_line("b1", change).split("\t")[8] == rfc3339(4)
+    assert change.trades_count == 1
+    assert change_line("b1", change).split("\t")[9] == rfc3339(4)
     assert [(trade.taker_remaining, trade.index) for trade in rows.trades] == [(2, 0), (1, 1)]
 
 
@@ -105,8 +106,8 @@ def test_replaced_stop_order_waits_with_its_new_values() -> None:
     assert (shown.valid_until, shown.triggered_at) == (rfc3339(50), None)
     assert views.book(SYMBOL, 5, 0).bids == []
     fields = change_line("b1", rows.changed["b1"]).split("\t")
-    assert fields[1:4] == ["7", "0", r"\N"]
-    assert fields[5:10] == ["111", "7", rfc3339(50), r"\N", "106"]
+    assert fields[1:5] == ["7", "0", "0", r"\N"]
+    assert fields[6:11] == ["111", "7", rfc3339(50), r"\N", "106"]
     # The engine restored from a snapshot has the same stop orders.
     restored = Engine.restore(engine.snapshot())
     assert restored.digest() == engine.digest()

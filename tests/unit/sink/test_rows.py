@@ -90,6 +90,7 @@ def test_maker_of_an_earlier_run_filled_twice_is_one_change() -> None:
     (change,) = rows.changed.values()
     assert list(rows.changed) == [oid(1)]
     assert (change.remaining_quantity, change.filled_value) == (0, 50_000)
+    assert change.trades_count == 2
     assert (change.closed_reason, change.updated_at) == ("filled", T0 + 6000)
 
 
@@ -106,7 +107,7 @@ def test_maker_partly_filled_then_cancelled_has_both_effects() -> None:
 def test_expiry_of_an_earlier_order_is_a_change() -> None:
     rows = rows_of(batch((Ticked(), (expired(1, ALICE, 30, 9),)), first=5))
     (change,) = rows.changed.values()
-    assert (change.remaining_quantity, change.filled_value) == (30, 0)
+    assert (change.remaining_quantity, change.filled_value, change.trades_count) == (30, 0, 0)
     assert (change.closed_reason, change.updated_at) == ("expired", T0 + 5000)
 
 
@@ -151,7 +152,7 @@ def test_order_line_escapes_backslashes_and_marks_absent_values() -> None:
     first, second = (order_line(new).split("\t") for new in rows.new.values())
     assert first[2:4] == [r"doc\\1", "c-1"]
     assert first[7:13] == ["10", "5", "5", "0", rfc3339(T0 + 1), r"\N"]
-    assert first[15:] == ["3", "0", r"\N", "f", *[r"\N"] * 5, "\\N\n"]
+    assert first[15:] == ["3", "0", r"\N", "f", *[r"\N"] * 6, "0\n"]
     assert second[3] == r"\N"
     assert second[7:13] == [r"\N", "5", "5", "0", r"\N", "no_liquidity"]
 
@@ -174,7 +175,7 @@ def test_change_line_of_an_open_order_has_no_reason() -> None:
     )
     ((order_id, change),) = rows_of(batch(taker, first=5)).changed.items()
     assert change_line(order_id, change) == (
-        f"{oid(1)}\t40\t70\t\\N\t{rfc3339(T0 + 5000)}\t\\N\t\\N\t\\N\t\\N\t\\N\t\\N\t\\N\n"
+        f"{oid(1)}\t40\t70\t1\t\\N\t{rfc3339(T0 + 5000)}\t\\N\t\\N\t\\N\t\\N\t\\N\t\\N\t\\N\n"
     )
 
 
@@ -191,7 +192,7 @@ def test_amendment_of_an_earlier_order_changes_its_values_and_adds_its_trades() 
     assert (change.price, change.quantity, change.valid_until) == (9, 6, T0)
     assert (change.remaining_quantity, change.filled_value, change.closed_reason) == (2, 24, None)
     assert change_line(oid(1), change) == (
-        f"{oid(1)}\t2\t24\t\\N\t{rfc3339(T0 + 6000)}\t9\t6\t{rfc3339(T0)}\t\\N\t\\N\t\\N\t\\N\n"
+        f"{oid(1)}\t2\t24\t1\t\\N\t{rfc3339(T0 + 6000)}\t9\t6\t{rfc3339(T0)}\t\\N\t\\N\t\\N\t\\N\n"
     )
     assert [(trade.taker_remaining, trade.command_offset) for trade in rows.trades] == [(2, 5)]
     assert rows.book_sequences == {(0, "PETR4"): 4}
