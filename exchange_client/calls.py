@@ -172,7 +172,7 @@ class Calls(OrderMethods[Returned]):
         return self._get(f"/stocks/{symbol}/ticker")
 
     def tickers(self, **query: object) -> Returned:
-        """A page of tickers."""
+        """The tickers of `symbols`: a text of them with commas, or "*"; at most 500 at once."""
         return self._get("/tickers", query)
 
     def _get(self, path: str, query: Mapping[str, object] | None = None) -> Returned:

@@ -12,8 +12,9 @@ from schemas.queries import TickerResource, TickersResource
 from schemas.units import Symbol
 from services.api.framework import ServiceRouter
 from services.api.messages import Response, Route, json_response
-from services.api.query import SymbolInPath, Text
+from services.api.query import Count, SymbolInPath, Text
 from services.reader.app import Reader
+from services.reader.hot_parameters import PAGE_MAX
 from services.reader.parameters import NOT_A_CURSOR, PageQuery
 from services.reader.tickers import ticker
 
@@ -24,8 +25,11 @@ _Symbols = Annotated[
 
 
 class TickersQuery(PageQuery):
-    """The parameters of `GET /tickers`."""
+    """The parameters of `GET /tickers`. One answer has the tickers of a whole market."""
 
+    limit: Annotated[int, Count(PAGE_MAX), Field(description="Most entries in an answer")] = (
+        PAGE_MAX
+    )
     symbols: Annotated[
         str,
         Text(_Symbols, "must be * or up to 500 symbols separated by commas"),

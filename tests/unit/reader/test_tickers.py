@@ -112,6 +112,8 @@ def test_tickers_are_those_asked_for_by_symbol(api: ReaderApi) -> None:
     assert symbols("symbols=*") == ["A", "PETR4"]
     assert symbols("symbols=*&limit=1") == ["A", "PETR4"]
     assert symbols("symbols=X,PETR4,B,X&limit=2") == ["B", "PETR4", "X"]
+    many = api.get("/tickers?symbols=" + ",".join(f"S{number}" for number in range(500)))
+    assert (len(many["tickers"]), many["next_cursor"]) == (500, None)
     (found,) = api.get("/tickers?symbols=PETR4")["tickers"]
     assert found == api.get("/stocks/PETR4/ticker")
 
