@@ -126,6 +126,8 @@ class OrderEntry:
         self._placed: dict[str, bool] = {}
         # By symbol and client order id.
         self._by_name: dict[tuple[str, str], str] = {}
+        # By the id of a repetition, which is no order: the order that it repeats.
+        self._repeated: dict[str, str] = {}
         self._forget_at = REMEMBERED_MAX
 
     def place(self, message: FeedPlace, broker: Broker, reply: Reply) -> None:
@@ -195,7 +197,7 @@ class OrderEntry:
         self._placed[order_id] = True
         # Until it is answered, a repeated order goes by the id of the first attempt.
         self._by_name.setdefault(name, order_id)
-        if max(len(self._placed), len(self._by_name)) > self._forget_at:
+        if max(len(self._placed), len(self._by_name), len(self._repeated)) > self._forget_at:
             self._forget_closed()
 
     def _settle(self, order_id: str, name: tuple[str, str], answer: Response | Exception) -> None:
@@ -214,6 +216,8 @@ class OrderEntry:
             self._placed[order_id] = False
         if found:
             self._by_name[name] = found
+            if found != order_id:
+                self._repeated[order_id] = found
         elif self._by_name.get(name) == order_id:
             del self._by_name[name]
 
@@ -229,7 +233,16 @@ class OrderEntry:
     def _withdraw(
         self, broker: Broker, preferences: Preferences, order_id: str, reply: Reply
     ) -> None:
-        answer = self._calls.cancel(order_id, broker, preferences, reply)
+        def answered(answer: Response | Exception) -> None:
+            first = self._repeated.get(order_id)
+            if first and isinstance(answer, ProblemError) and answer.code == "order_not_found":
+                # It was sent before it was known that the session only repeats the order.
+                withdraw = partial(self._withdraw, broker, preferences)
+                self._carry_out(withdraw, reply, first)
+            else:
+                reply(answer)
+
+        answer = self._calls.cancel(order_id, broker, preferences, answered)
         if answer is not None:
             reply(answer)
 
@@ -289,6 +302,7 @@ class OrderEntry:
         """Leave the orders of this session in the market, as far as this process lives."""
         self._placed.clear()
         self._by_name.clear()
+        self._repeated.clear()
 
     def _require_room(self, requests: int) -> None:
         if self.in_flight + requests > IN_FLIGHT_MAX:
@@ -343,6 +357,7 @@ class OrderEntry:
         return self._placed.get(order_id, False) if is_open is None else is_open
 
     def _forget_closed(self) -> None:
+        self._repeated.clear()
         by_name = self._by_name.items()
         self._by_name = {name: each for name, each in by_name if self._may_be_open(each)}
         self._placed = {

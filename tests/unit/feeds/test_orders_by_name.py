@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from services.api.messages import ProblemError, Response
+from services.api.messages import ProblemError, Response, order_not_found
 from tests.support.feed_session import KEY, ORDER, ConnectedClient
 
 
@@ -81,3 +81,26 @@ def test_batch_items_name_orders_as_single_operations_do(trader: ConnectedClient
         reply(Response(204))
     (response,) = trader.output.of_type("response")[1:]
     assert [each["status"] for each in response["results"]] == [204, 204, 204, 204, 404]
+
+
+def test_cancel_sent_behind_a_repeated_order_cancels_its_first_attempt(
+    trader: ConnectedClient,
+) -> None:
+    trader.place("a-1")
+    name = {"symbol": "PETR4", "client_order_id": "a-1"}
+    trader.send(op="cancel", id=2, **name)
+    trader.send(op="batch", id=3, items=[{"cancel": name}])
+    place, cancel, of_batch = trader.calls.replies
+    place(Response(200, headers=(("Location", "/orders/first-1"),)))
+    cancel(order_not_found())
+    of_batch(order_not_found())
+    assert trader.calls.sent[1:] == [("cancel", "order-a-1")] * 2 + [("cancel", "first-1")] * 2
+    assert trader.session.in_flight == 2
+    trader.calls.replies[3](Response(204))
+    # The order itself is unknown: no further attempt.
+    trader.calls.replies[4](order_not_found())
+    statuses = {each["id"]: each for each in trader.output.of_type("response")}
+    assert statuses[2]["status"] == 204
+    assert [each["status"] for each in statuses[3]["results"]] == [404]
+    assert trader.session.in_flight == 0
+    assert len(trader.calls.sent) == 5
