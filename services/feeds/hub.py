@@ -209,7 +209,7 @@ class FeedHub:
         self._send_heartbeats(now_s, written)
         for client in written:
             client.write_out()
-            await slices.turn()
+            await slices.pause()
         self._cut_slow(time.monotonic())
         slices.end()
 

@@ -8,8 +8,8 @@ from services.runtime.metrics import STREAM_FLUSH_SECONDS
 
 # Longest work before the loop turns.
 SLICE_S: Final = 0.0005
-# Between slices. The kernel rarely takes the CPU from a process that often waits, so an order
-# beside a large flush waits for one slice, not for the programs that the flush woke up.
+# Between slices that write. The kernel rarely takes the CPU from a process that often waits, so an
+# order beside a large flush waits for one slice, not for the programs that the flush woke up.
 PAUSE_S: Final = 0.001
 # A flush that takes longer goes on without pauses, or many clients would make each of them late.
 PAUSES_S: Final = 0.05
@@ -25,10 +25,17 @@ class Slices:
 
     async def turn(self) -> None:
         """Let others run if the slice is over."""
+        await self._turn(0)
+
+    async def pause(self) -> None:
+        """Let others run for a while if the slice is over; a long flush has no time for that."""
+        await self._turn(PAUSE_S if time.monotonic() < self._pauses_end_s else 0)
+
+    async def _turn(self, pause_s: float) -> None:
         now_s = time.monotonic()
         if now_s - self._began_s >= SLICE_S:
             STREAM_FLUSH_SECONDS.observe(now_s - self._began_s)
-            await asyncio.sleep(PAUSE_S if now_s < self._pauses_end_s else 0)
+            await asyncio.sleep(pause_s)
             self._began_s = time.monotonic()
 
     def end(self) -> None:

@@ -2,6 +2,7 @@
 
 import asyncio
 import time
+from collections.abc import Awaitable, Callable
 
 import pytest
 
@@ -11,7 +12,7 @@ from services.feeds.slices import PAUSE_S, Slices
 TURNS = 20
 
 
-def turns_of_others(begun: Slices) -> int:
+def turns_of_others(turn: Callable[[], Awaitable[None]]) -> int:
     """Number of times that another task runs during `TURNS` turns of a flush."""
     others = 0
 
@@ -24,7 +25,7 @@ def turns_of_others(begun: Slices) -> int:
     async def flush() -> int:
         task = asyncio.create_task(other())
         for _ in range(TURNS):
-            await begun.turn()
+            await turn()
         task.cancel()
         return others
 
@@ -33,18 +34,20 @@ def turns_of_others(begun: Slices) -> int:
 
 def test_work_within_a_slice_is_not_interrupted(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(slices, "SLICE_S", 60.0)
-    assert turns_of_others(Slices()) == 0
+    assert turns_of_others(Slices().turn) == 0
+    assert turns_of_others(Slices().pause) == 0
 
 
-def test_flush_pauses_between_its_slices(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_flush_pauses_between_slices_that_write(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(slices, "SLICE_S", 0.0)
     monkeypatch.setattr(slices, "PAUSES_S", 60.0)
     started_s = time.monotonic()
-    turns_of_others(Slices())
+    turns_of_others(Slices().pause)
     assert time.monotonic() - started_s >= TURNS * PAUSE_S
+    assert turns_of_others(Slices().turn) == TURNS
 
 
 def test_long_flush_turns_without_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(slices, "SLICE_S", 0.0)
     monkeypatch.setattr(slices, "PAUSES_S", 0.0)
-    assert turns_of_others(Slices()) == TURNS
+    assert turns_of_others(Slices().pause) == TURNS
