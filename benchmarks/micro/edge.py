@@ -128,6 +128,7 @@ class Gateway:
                 MemoryLog(self._on_outcome, directory.apply, clock),
                 in_flight_max=1,
                 delivery_timeout_ms=1_000,
+                window_s=0.0,
             ),
             waiters=Waiters(asyncio.get_running_loop()),
             views=OrderViews(

@@ -322,6 +322,7 @@ class BatchHandler:
                     self._refuse(item, problem, batch.request)
                 else:
                     batch.arrivals.expected += batch.wait_ms > 0
+        self._context.publisher.flush()
 
     async def _answer(
         self, items: Sequence[_Item], request: Request, preferences: Preferences

@@ -64,8 +64,8 @@ def half(context: ApiContext, views: OrderViews, *, has_reads: bool = False) -> 
     settings, topology = context.settings, context.topology
     require(settings.admin_key, "admin_key")
     sender = make_sender(settings, context.stop.fail)
-    context.ending.push_async_callback(asyncio.to_thread, sender.close)
     ingest_context = make_context(context, sender, views)
+    context.ending.push_async_callback(close, ingest_context.publisher, sender.close)
     ingest = Ingest(ingest_context, context.directory)
     context.dispatcher.subscribe(on_batch=ingest.on_batch)
     publisher = ingest_context.publisher
@@ -75,6 +75,12 @@ def half(context: ApiContext, views: OrderViews, *, has_reads: bool = False) -> 
     )
     context.health.add("durability", lambda: Check(True, topology.durability))
     return Half(routes=ingest.routes(), routers=ingest.routers()), ingest
+
+
+async def close(publisher: Publisher, close_sender: Callable[[], int]) -> None:
+    """Send the records that are held, then close the producer, which waits for its deliveries."""
+    publisher.flush()
+    await asyncio.to_thread(close_sender)
 
 
 def kafka_check(available: bool, *, has_reads: bool) -> Check:

@@ -71,6 +71,9 @@ class FakeSender:
 class IngestHarness:
     """One ingest with its HTTP application, on the running event loop."""
 
+    # No record is held.
+    window_s = 0.0
+
     def __init__(
         self,
         sender: FakeSender,
@@ -89,7 +92,10 @@ class IngestHarness:
         self.rules_level = RULES_LEVEL
         self.markets: dict[str, MarketState] = {}
         self.publisher = Publisher(
-            sender, in_flight_max=in_flight_max, delivery_timeout_ms=delivery_ms
+            sender,
+            in_flight_max=in_flight_max,
+            delivery_timeout_ms=delivery_ms,
+            window_s=self.window_s,
         )
         self.directory = BrokerDirectory(ADMIN_KEY)
         for broker in (BROKER, OTHER):
