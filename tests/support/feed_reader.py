@@ -77,7 +77,19 @@ def trade_on(symbol: str, broker: Api, seed: int) -> None:
     open_ids = []
     for _ in range(ORDERS):
         side, price = rng.choice(("bid", "ask")), rng.randrange(95, 106)
-        open_ids.append(broker.place(side, symbol, rng.randrange(1, 50), price).body["order_id"])
+        open_ids.append(_placed(broker, side, symbol, rng.randrange(1, 50), price))
         if rng.random() < 0.3:
             broker.cancel(open_ids.pop(rng.randrange(len(open_ids))))
     broker.place("bid", symbol, 1, 1)
+
+
+def _placed(broker: Api, side: str, symbol: str, quantity: int, price: int) -> str:
+    """The id of an order. It is sent again after a 503, by which nothing was written."""
+    answer = broker.place(side, symbol, quantity, price)
+    deadline = time.monotonic() + RECEIVE_S
+    while answer.status == NOT_ACCEPTED and time.monotonic() < deadline:
+        time.sleep(0.1)
+        answer = broker.place(side, symbol, quantity, price)
+    assert "order_id" in answer.body, answer
+    order_id: str = answer.body["order_id"]
+    return order_id
