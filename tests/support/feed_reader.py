@@ -5,7 +5,7 @@ import random
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, TypeVar
 
 from websockets.sync.client import ClientConnection, connect
 
@@ -18,6 +18,18 @@ WAITING_OPS = ("place", "cancel", "replace", "batch")
 WAIT_S = 10
 NOT_ACCEPTED = 503
 ORDERS = 60
+
+Answer = TypeVar("Answer")
+
+
+def until_accepted(send: Callable[[], Answer], status: Callable[[Answer], int]) -> Answer:
+    """The answer to a request, which is sent again after a 503: nothing was written by it."""
+    deadline = time.monotonic() + RECEIVE_S
+    answer = send()
+    while status(answer) == NOT_ACCEPTED and time.monotonic() < deadline:
+        time.sleep(0.1)
+        answer = send()
+    return answer
 
 
 def feed_url(exchange: Exchange) -> str:
@@ -46,12 +58,10 @@ class FeedReader:
         return self.until(lambda each: each.get("id") == self._ids)
 
     def place(self, order: dict[str, Any]) -> dict[str, Any]:
-        """The placed order. It is sent again after a 503, by which nothing was written."""
-        answer = self.ask("place", order=order)
-        deadline = time.monotonic() + RECEIVE_S
-        while answer["status"] == NOT_ACCEPTED and time.monotonic() < deadline:
-            time.sleep(0.1)
-            answer = self.ask("place", order=order)
+        """The placed order."""
+        answer = until_accepted(
+            lambda: self.ask("place", order=order), lambda answer: int(answer["status"])
+        )
         assert "order" in answer, answer
         placed: dict[str, Any] = answer["order"]
         return placed
@@ -84,12 +94,10 @@ def trade_on(symbol: str, broker: Api, seed: int) -> None:
 
 
 def _placed(broker: Api, side: str, symbol: str, quantity: int, price: int) -> str:
-    """The id of an order. It is sent again after a 503, by which nothing was written."""
-    answer = broker.place(side, symbol, quantity, price)
-    deadline = time.monotonic() + RECEIVE_S
-    while answer.status == NOT_ACCEPTED and time.monotonic() < deadline:
-        time.sleep(0.1)
-        answer = broker.place(side, symbol, quantity, price)
+    """The id of an order that was placed."""
+    answer = until_accepted(
+        lambda: broker.place(side, symbol, quantity, price), lambda answer: answer.status
+    )
     assert "order_id" in answer.body, answer
     order_id: str = answer.body["order_id"]
     return order_id

@@ -9,7 +9,7 @@ import pytest
 
 from services.ingest.publish import BUSY_RECORDS, Delivery, LoadWindow, Publisher
 from services.ingest.wiring import close
-from services.runtime.kafka.producer import DeliveryResult, NotQueuedError
+from services.runtime.kafka.producer import NotQueuedError
 from tests.support.clock_loop import ClockLoop
 from tests.support.ingest_context import ORDER, FakeSender, IngestHarness
 
@@ -43,9 +43,9 @@ def test_window_without_length_is_never_busy() -> None:
 class Sending:
     """A publisher and the values that it has sent."""
 
-    def __init__(self, clock: ClockLoop, result: DeliveryResult | None = "stored") -> None:
+    def __init__(self, clock: ClockLoop) -> None:
         self.clock = clock
-        self.sender = FakeSender(result)
+        self.sender = FakeSender()
         self.failures: list[bytes] = []
         self.publisher = Publisher(
             self.sender, in_flight_max=1_000, delivery_timeout_ms=1_000, window_s=WINDOW_S
@@ -66,11 +66,11 @@ class Sending:
         self.sender.sent.clear()
 
 
-def run(scenario: Callable[[Sending], Awaitable[None]], result: DeliveryResult = "stored") -> None:
+def run(scenario: Callable[[Sending], Awaitable[None]]) -> None:
     async def main() -> None:
         clock = asyncio.get_running_loop()
         assert isinstance(clock, ClockLoop)
-        await scenario(Sending(clock, result))
+        await scenario(Sending(clock))
 
     with Runner(loop_factory=ClockLoop) as runner:
         runner.run(main())
